@@ -1,0 +1,69 @@
+/**
+ * The errors that end the process, each with its exit status.
+ *
+ * The numbers are those of BSD's sysexits.h, so that a supervisor can tell "do not restart, a
+ * setting is wrong" (64) from "try again" (69, 74). Everything else that is thrown is our bug: 70.
+ */
+
+/** A failure whose message is meant for the operator, with the exit status that goes with it. */
+export abstract class ExitError extends Error {
+  /** The exit status of the process, as in sysexits.h. */
+  abstract readonly exitCode: number;
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/** EX_USAGE: a wrong flag, variable or kubeconfig. Restarting does not help. */
+export class UsageError extends ExitError {
+  readonly exitCode = 64;
+}
+
+/** EX_DATAERR: the state folder or destination cannot be used as it is (in use, newer format). */
+export class StateError extends ExitError {
+  readonly exitCode = 65;
+}
+
+/** EX_UNAVAILABLE: no cluster configuration, or no API server within --start-timeout. */
+export class ClusterError extends ExitError {
+  readonly exitCode = 69;
+}
+
+/** EX_SOFTWARE: an assumption of ours does not hold. */
+export class InternalError extends ExitError {
+  readonly exitCode = 70;
+}
+
+/** EX_IOERR: the destination or the state could not be written, synced or read. */
+export class IoError extends ExitError {
+  readonly exitCode = 74;
+}
+
+/**
+ * Stops the process when an assumption does not hold, also in production: wrong state is worse
+ * than a restart.
+ *
+ * @throws InternalError with the text
+ */
+export function invariant(condition: boolean, text: string): asserts condition {
+  if (!condition) throw new InternalError(`Broken assumption: ${text}. Please report this.`);
+}
+
+/** The exit status for anything thrown: that of an {@linkcode ExitError}, else 70. */
+export function exitCodeOf(error: unknown): number {
+  return error instanceof ExitError ? error.exitCode : 70;
+}
+
+/** The message of anything thrown, on one line. */
+export function messageOf(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.replaceAll(/\s*\n\s*/g, " ").trim();
+}
+
+/** The operating system's error code (`"ENOSPC"`), where there is one. */
+export function codeOf(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === "string" ? code : undefined;
+}

@@ -1,0 +1,70 @@
+/**
+ * Every bound of the program, with its reason and what happens when it is reached.
+ */
+
+/** Size of a pool buffer, bytes. About 200 events of 1.3 KB: large enough to make one write of them. */
+export const BATCH_BYTES = 256 * 1024;
+
+/** Most events in a batch; the index of that many stands at the head of the buffer. */
+export const BATCH_EVENTS_MAX = 1024;
+
+/** Buffers in the pool. When all are with main, the watch stops reading: that is the back-pressure. */
+export const POOL_BUFFERS = 8;
+
+/**
+ * Longest line, bytes. client-go gives up at 16 MiB for one object (streaming.go); etcd takes
+ * 1.5 MiB, which JSON's \u00XX may make 9 MiB. More is no Event: the stream is ended and resumed.
+ */
+export const LINE_BYTES_MAX = 16 * 1024 * 1024;
+
+/** Events a page of a LIST (client-go's pager.go uses the same). */
+export const LIST_PAGE_EVENTS = 500;
+
+/** A watch is asked to last this long, seconds, drawn evenly (client-go: 5 to 10 minutes). */
+export const WATCH_SECONDS_MIN = 300;
+/** See {@linkcode WATCH_SECONDS_MIN}. */
+export const WATCH_SECONDS_MAX = 600;
+
+/** A watch that outlives its own timeout by this, ms, hangs: no heartbeat exists, so we end it. */
+export const WATCH_GRACE_MS = 30_000;
+
+/** Longest wait for the header of an answer, ms. */
+export const HEADER_TIMEOUT_MS = 30_000;
+
+/** Longest silence inside a LIST page, ms. */
+export const LIST_SILENCE_MS = 60_000;
+
+/** The witness must be the first event of a resumed watch within this, ms (DESIGN.md). */
+export const WITNESS_MS = 5_000;
+
+/** First delay after a failure, ms; doubled each time, with as much jitter again (client-go). */
+export const BACKOFF_FIRST_MS = 800;
+/** Longest delay before jitter, ms. */
+export const BACKOFF_MAX_MS = 30_000;
+/** After this long without a failure, ms, the delay starts at the first again. */
+export const BACKOFF_RESET_MS = 120_000;
+
+/** Between two checkpoints, ms: what a start after a crash reads again is at most that much. */
+export const CHECKPOINT_MS = 10_000;
+/** Bytes of lines after which a checkpoint comes at once, for the same reason. */
+export const CHECKPOINT_BYTES = 64 * 1024 * 1024;
+
+/** Lines that may wait for a sync. When it is reached, nothing is appended until one is done. */
+export const PENDING_KEYS_MAX = 65_536;
+
+/** A destination whose path vanished is made again after this, ms, unless SIGHUP comes first. */
+export const VANISHED_WAIT_MS = 5_000;
+
+/** First delay before a write that found no space is tried again, ms; doubled each time. */
+export const TROUBLE_FIRST_MS = 100;
+/** Longest such delay, ms. */
+export const TROUBLE_MAX_MS = 5_000;
+
+/** Between two LISTs made so that generations can be dropped, ms. */
+export const REFRESH_MS = 10_000;
+
+/** Between two summary lines in the log, ms. */
+export const SUMMARY_MS = 5 * 60_000;
+
+/** After a stop signal, ms: what is not finished by then is left to the next start's recovery. */
+export const STOP_MS = 3_000;

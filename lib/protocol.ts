@@ -1,0 +1,70 @@
+/**
+ * The messages between the main isolate (files) and the watch isolate (network).
+ *
+ * Order is the contract: the watch isolate sends batches in the order in which it met the events,
+ * and everything in `positions` of a batch is covered by that batch and those before it. So when
+ * main has dealt with a batch, it may remember its positions.
+ */
+
+/** Where a watch stands, as the checkpoint keeps it. All resourceVersions are opaque strings. */
+export interface Position {
+  /** The resourceVersion of the last event met, or that of the LIST where none came since. */
+  rv: string;
+  /** The identity (32 hex digits) of the first event that bore `rv`; null after a LIST. */
+  witness: string | null;
+  /** P: the last resourceVersion different from `rv`, or the LIST's. A WATCH resumes from here. */
+  previous: string;
+  /** A complete LIST has not been dealt with since continuity was last in doubt. */
+  listOwed: boolean;
+}
+
+/** One LIST+WATCH of events. Its position is null where nothing is known yet. */
+export interface WatchSpec {
+  /** null = all namespaces. */
+  namespace: string | null;
+  /** Passed to the server as it is; null = none. */
+  fieldSelector: string | null;
+  position: Position | null;
+}
+
+/** What a key is made of: the event's content, or the Python tool's `name-count`. */
+export type IdentityMode = "content" | "name-count";
+
+/** What a request needs to be let in. PEM texts; `authorization` is a whole header value. */
+export interface Credentials {
+  caCerts: string[];
+  cert: string | null;
+  key: string | null;
+  authorization: string | null;
+}
+
+/** main → watch isolate */
+export type ToWatch =
+  | {
+    type: "start";
+    /** Base URL of the API server without a trailing slash, e.g. "https://10.0.0.1:6443". */
+    server: string;
+    identity: IdentityMode;
+    credentials: Credentials;
+    watches: WatchSpec[];
+    /** The pool. These buffers are all that ever travels: back-pressure is their absence. */
+    buffers: ArrayBuffer[];
+  }
+  | { type: "credentials"; credentials: Credentials }
+  /** A buffer of the pool comes back. */
+  | { type: "buffer"; buffer: ArrayBuffer }
+  /** Asks for one complete LIST of all watches that starts after this message. */
+  | { type: "list"; request: number }
+  | { type: "stop" };
+
+/** watch isolate → main */
+export type FromWatch =
+  /** `buffer` is laid out as lib/batch.ts says; null where only the positions moved. */
+  | { type: "batch"; buffer: ArrayBuffer | null; positions: (Position | null)[] }
+  /** All events of the LIST asked for by `request` are in the batches before this message. */
+  | { type: "listed"; request: number }
+  /** The API server let us in for the first time. */
+  | { type: "connected" }
+  /** The API server answered 401: main reads the credentials again and posts them. */
+  | { type: "unauthorized" }
+  | { type: "log"; level: "DEBUG" | "INFO" | "WARNING" | "ERROR"; text: string };
