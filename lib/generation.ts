@@ -1,0 +1,375 @@
+/**
+ * One generation of the ring: a blocked bloom filter in a file of its own.
+ *
+ * Layout (docs/FORMAT.md): header slot A in bytes 0..512, header slot B in 4096..4608, sectors of
+ * 512 bytes from 8192 on. A header is written to the slots in turn; the highest valid sequence
+ * wins. Bits are only ever added, and a disk writes a sector whole, so after a power loss each
+ * sector is an old or a new one and both are right. The file is written out in full before it gets
+ * its name, so no later write needs space.
+ *
+ * This file owns the bytes. Which generation is current, and when one goes, is lib/ring.ts.
+ */
+
+import { crc32 } from "node:zlib";
+import { type BloomShape, probe, PROBES_MAX, SECTOR_BYTES, SECTOR_HEAD_BYTES } from "./bloom.ts";
+import { invariant, StateError } from "./errors.ts";
+import type { Io, IoFile } from "./io.ts";
+import { IDENTITY_VERSION } from "./identity.ts";
+import type { IdentityMode } from "./protocol.ts";
+
+/** Version of the file format that this program writes; it refuses newer ones. */
+export const GENERATION_FORMAT = 1;
+
+const MAGIC = "KEPBLOOM";
+const SLOT_BYTES = 512;
+const SLOT_OFFSETS = [0, 4096] as const;
+const SECTORS_OFFSET = 8192;
+/** Bytes of the head that nothing uses; zeros, so that a flipped bit is noticed here too. */
+const PADS = [[SLOT_BYTES, SLOT_OFFSETS[1]], [SLOT_OFFSETS[1] + SLOT_BYTES, SECTORS_OFFSET]] as const;
+const MODES: readonly IdentityMode[] = ["content", "name-count"];
+
+/** What a generation's header says. Times are wall clock, ms since 1970. */
+export interface GenerationHeader {
+  /** Place in the ring; a newer generation has a higher one. */
+  sequence: number;
+  identityVersion: number;
+  identityMode: IdentityMode;
+  shape: BloomShape;
+  /** Keys after which it closes. */
+  capacity: number;
+  /** Highest rate of false positives, at `capacity` keys. */
+  errorRate: number;
+  createdMs: number;
+  /** 0 while it is the current one. */
+  closedMs: number;
+  /** 16 random bytes: they place the keys and seed the checksums. */
+  seed: Uint8Array;
+}
+
+/** Why a `.bloom` file was not taken. */
+export type Rejected = "foreign" | "damaged";
+
+/** A generation with its bits in memory and its file open. */
+export class Generation {
+  readonly path: string;
+  readonly header: GenerationHeader;
+  /** Sectors and pads that did not match their checksums when the file was read; emptied. */
+  readonly damaged: number;
+  readonly #file: IoFile;
+  readonly #sectors: Uint8Array;
+  readonly #dirty: Uint8Array;
+  readonly #seedLanes: Uint32Array;
+  readonly #seedCrc: number;
+  readonly #bits = new Uint16Array(PROBES_MAX + 1);
+  #dirtyCount = 0;
+  #keys = 0;
+  #slotSequence: number;
+
+  private constructor(
+    file: IoFile,
+    path: string,
+    header: GenerationHeader,
+    slotSequence: number,
+    sectors: Uint8Array,
+    damagedPads: number,
+  ) {
+    this.#file = file;
+    this.path = path;
+    this.header = header;
+    this.#slotSequence = slotSequence;
+    this.#sectors = sectors;
+    this.#dirty = new Uint8Array(header.shape.sectors);
+    this.#seedLanes = seedLanes(header.seed);
+    this.#seedCrc = crc32(header.seed);
+    this.damaged = damagedPads + this.#verify();
+  }
+
+  /**
+   * Makes the file of a new, empty generation: under another name, in full, synced, renamed, and
+   * its folder synced. A crash at any point leaves either no `.bloom` file or a whole one.
+   *
+   * @throws the operating system's error (ENOSPC and others); what was made is removed again
+   */
+  static create(io: Io, folder: string, path: string, header: GenerationHeader): Generation {
+    const draft = `${path}.new`;
+    const file = io.open(draft, { mode: "write", create: 0o600 });
+    try {
+      const size = header.shape.sectors * SECTOR_BYTES;
+      file.truncate(0);
+      writeZeros(file, 0, SECTORS_OFFSET + size);
+      for (const [index, offset] of SLOT_OFFSETS.entries()) {
+        file.writeAt(encodeHeader(header, index + 1), offset);
+      }
+      file.syncNow();
+      io.rename(draft, path);
+      io.syncFolder(folder);
+      return new Generation(file, path, header, 2, new Uint8Array(size), 0);
+    } catch (error) {
+      file.close();
+      for (const name of [draft, path]) if (io.stat(name) !== null) io.remove(name);
+      throw error;
+    }
+  }
+
+  /**
+   * Opens a generation's file and reads all of it.
+   *
+   * @returns "foreign" where the file is not of this program, "damaged" where no header is valid
+   * @throws StateError where a newer release wrote it
+   */
+  static open(io: Io, path: string): Generation | Rejected {
+    const file = io.open(path, { mode: "write" });
+    let taken = false;
+    try {
+      const head = new Uint8Array(SECTORS_OFFSET);
+      const read = file.readAt(head, 0);
+      const slots = SLOT_OFFSETS.map((offset) => decodeHeader(head, offset, path));
+      if (slots.every((slot) => slot === "foreign")) return "foreign";
+      const valid = slots.filter((slot) => typeof slot === "object");
+      const newest = valid.toSorted((a, b) => b.slotSequence - a.slotSequence)[0];
+      if (newest === undefined || read < SECTORS_OFFSET) return "damaged";
+      // A file cut short reads as zeros behind its end: those sectors are empty, the rest counts.
+      const sectors = new Uint8Array(newest.header.shape.sectors * SECTOR_BYTES);
+      const whole = file.readAt(sectors, SECTORS_OFFSET) === sectors.length;
+      const damaged = (slots.length - valid.length) + (padsAreZero(head) ? 0 : 1) + (whole ? 0 : 1);
+      taken = true;
+      return new Generation(file, path, newest.header, newest.slotSequence, sectors, damaged);
+    } finally {
+      if (!taken) file.close();
+    }
+  }
+
+  /** Keys added so far. */
+  get keys(): number {
+    return this.#keys;
+  }
+
+  /** Sectors that differ from the file. */
+  get dirtySectors(): number {
+    return this.#dirtyCount;
+  }
+
+  get closed(): boolean {
+    return this.header.closedMs !== 0;
+  }
+
+  /** Whether the key at `from[at..at+4]` was added; wrongly true at the rate of the header. */
+  mayContain(from: Uint32Array, at: number): boolean {
+    const { shape } = this.header;
+    const base = probe(shape, this.#seedLanes, from, at, this.#bits) * SECTOR_BYTES +
+      SECTOR_HEAD_BYTES;
+    for (let index = 0; index < shape.probes; index++) {
+      const bit = this.#bits[index]!;
+      if ((this.#sectors[base + (bit >>> 3)]! & (1 << (bit & 7))) === 0) return false;
+    }
+    return true;
+  }
+
+  /** Adds the key at `from[at..at+4]` in memory; it is in the file after {@linkcode writeDirty}. */
+  add(from: Uint32Array, at: number): void {
+    const { shape } = this.header;
+    const sector = probe(shape, this.#seedLanes, from, at, this.#bits);
+    const start = sector * SECTOR_BYTES;
+    for (let index = 0; index < shape.probes; index++) {
+      const bit = this.#bits[index]!;
+      this.#sectors[start + SECTOR_HEAD_BYTES + (bit >>> 3)]! |= 1 << (bit & 7);
+    }
+    // A sector that holds 65,535 keys is far beyond its capacity; its count stays there.
+    const keys = sectorKeys(this.#sectors, start);
+    if (keys < 0xffff) {
+      this.#sectors[start + 4] = (keys + 1) & 0xff;
+      this.#sectors[start + 5] = (keys + 1) >>> 8;
+    }
+    this.#keys++;
+    this.#mark(sector);
+  }
+
+  /** Marks the generation as closed, in the header slot that is older. */
+  close(nowMs: number): void {
+    invariant(!this.closed, "a generation closes once");
+    this.header.closedMs = Math.max(1, nowMs);
+    this.#slotSequence++;
+    const offset = SLOT_OFFSETS[(this.#slotSequence + 1) % 2]!;
+    this.#file.writeAt(encodeHeader(this.header, this.#slotSequence), offset);
+  }
+
+  /**
+   * Writes the sectors that changed, neighbours in one write. Durable after {@linkcode sync}.
+   *
+   * @throws the operating system's error; what was not written stays marked
+   */
+  writeDirty(): void {
+    const count = this.header.shape.sectors;
+    for (let first = 0; this.#dirtyCount > 0 && first < count; first++) {
+      if (this.#dirty[first] === 0) continue;
+      let end = first;
+      for (; end < count && this.#dirty[end] !== 0; end++) this.#seal(end);
+      const bytes = this.#sectors.subarray(first * SECTOR_BYTES, end * SECTOR_BYTES);
+      this.#file.writeAt(bytes, SECTORS_OFFSET + first * SECTOR_BYTES);
+      this.#dirty.fill(0, first, end);
+      this.#dirtyCount -= end - first;
+      first = end;
+    }
+  }
+
+  /**
+   * Marks everything as changed, and the header too is written again: after an unclean stop the
+   * kernel may hold pages that the disk does not, and only pages written again are surely synced.
+   */
+  rewriteAll(): void {
+    for (let sector = 0; sector < this.header.shape.sectors; sector++) this.#mark(sector);
+    for (const [from, end] of PADS) writeZeros(this.#file, from, end);
+    for (let slot = 0; slot < 2; slot++) {
+      this.#slotSequence++;
+      const offset = SLOT_OFFSETS[(this.#slotSequence + 1) % 2]!;
+      this.#file.writeAt(encodeHeader(this.header, this.#slotSequence), offset);
+      this.#file.syncNow();
+    }
+    this.writeDirty();
+    this.#file.syncNow();
+  }
+
+  /** After this, all that {@linkcode writeDirty} wrote survives a power loss. */
+  sync(): Promise<void> {
+    return this.#file.sync();
+  }
+
+  /** Closes the file. */
+  release(): void {
+    this.#file.close();
+  }
+
+  #mark(sector: number): void {
+    if (this.#dirty[sector] === 0) {
+      this.#dirty[sector] = 1;
+      this.#dirtyCount++;
+    }
+  }
+
+  /** Puts the checksum of a sector into its head. */
+  #seal(sector: number): void {
+    const start = sector * SECTOR_BYTES;
+    const sum = this.#checksum(sector);
+    for (let byte = 0; byte < 4; byte++) this.#sectors[start + byte] = sum >>> (8 * byte);
+  }
+
+  /** An empty sector is all zeros, checksum too: so a fresh file is valid. */
+  #checksum(sector: number): number {
+    const start = sector * SECTOR_BYTES;
+    const bytes = this.#sectors.subarray(start + 4, start + SECTOR_BYTES);
+    if (isZero(bytes)) return 0;
+    const number = Uint8Array.of(sector, sector >>> 8, sector >>> 16, sector >>> 24);
+    // Seeded with the generation and the sector's number, a sector from elsewhere does not pass.
+    return crc32(bytes, crc32(number, this.#seedCrc)) >>> 0;
+  }
+
+  /** Counts the keys; empties and counts the sectors that do not match. */
+  #verify(): number {
+    let damaged = 0;
+    for (let sector = 0; sector < this.header.shape.sectors; sector++) {
+      const start = sector * SECTOR_BYTES;
+      const stored = readUint32(this.#sectors, start);
+      if (stored === this.#checksum(sector)) {
+        this.#keys += sectorKeys(this.#sectors, start);
+        continue;
+      }
+      // Its keys are forgotten, so their events may be written again: repeat rather than lose.
+      this.#sectors.fill(0, start, start + SECTOR_BYTES);
+      this.#mark(sector);
+      damaged++;
+    }
+    return damaged;
+  }
+}
+
+function encodeHeader(header: GenerationHeader, slotSequence: number): Uint8Array {
+  const bytes = new Uint8Array(SLOT_BYTES);
+  const view = new DataView(bytes.buffer);
+  bytes.set(new TextEncoder().encode(MAGIC), 0);
+  view.setUint32(8, GENERATION_FORMAT, true);
+  view.setUint32(12, slotSequence, true);
+  view.setUint32(16, header.sequence, true);
+  view.setUint32(20, header.identityVersion, true);
+  view.setUint32(24, MODES.indexOf(header.identityMode) + 1, true);
+  view.setUint32(28, header.shape.sectors, true);
+  view.setUint32(32, header.shape.probes, true);
+  view.setUint32(36, header.capacity, true);
+  view.setFloat64(40, header.errorRate, true);
+  view.setFloat64(48, header.createdMs, true);
+  view.setFloat64(56, header.closedMs, true);
+  bytes.set(header.seed, 64);
+  view.setUint32(SLOT_BYTES - 4, crc32(bytes.subarray(0, SLOT_BYTES - 4)), true);
+  return bytes;
+}
+
+function decodeHeader(
+  head: Uint8Array,
+  offset: number,
+  path: string,
+): { header: GenerationHeader; slotSequence: number } | Rejected {
+  const bytes = head.slice(offset, offset + SLOT_BYTES);
+  const view = new DataView(bytes.buffer);
+  if (new TextDecoder().decode(bytes.subarray(0, 8)) !== MAGIC) return "foreign";
+  if (crc32(bytes.subarray(0, SLOT_BYTES - 4)) !== view.getUint32(SLOT_BYTES - 4, true)) {
+    return "damaged";
+  }
+  const format = view.getUint32(8, true);
+  const identityVersion = view.getUint32(20, true);
+  const identityMode = MODES[view.getUint32(24, true) - 1];
+  if (
+    format > GENERATION_FORMAT || identityVersion > IDENTITY_VERSION || identityMode === undefined
+  ) {
+    throw new StateError(
+      `Cannot use the state file ${JSON.stringify(path)}: a newer release wrote it (format ` +
+        `${format}, identity ${identityVersion}; this one knows ${GENERATION_FORMAT} and ` +
+        `${IDENTITY_VERSION}). Run that release, or another --persistence-path.`,
+    );
+  }
+  const shape = { sectors: view.getUint32(28, true), probes: view.getUint32(32, true) };
+  if (shape.sectors === 0 || shape.probes === 0 || shape.probes > PROBES_MAX) return "damaged";
+  return {
+    slotSequence: view.getUint32(12, true),
+    header: {
+      sequence: view.getUint32(16, true),
+      identityVersion,
+      identityMode,
+      shape,
+      capacity: view.getUint32(36, true),
+      errorRate: view.getFloat64(40, true),
+      createdMs: view.getFloat64(48, true),
+      closedMs: view.getFloat64(56, true),
+      seed: bytes.slice(64, 80),
+    },
+  };
+}
+
+function seedLanes(seed: Uint8Array): Uint32Array {
+  return Uint32Array.from([0, 4, 8, 12], (offset) => readUint32(seed, offset));
+}
+
+function readUint32(bytes: Uint8Array, offset: number): number {
+  return (bytes[offset]! | (bytes[offset + 1]! << 8) | (bytes[offset + 2]! << 16) |
+    (bytes[offset + 3]! << 24)) >>> 0;
+}
+
+function sectorKeys(sectors: Uint8Array, start: number): number {
+  return sectors[start + 4]! | (sectors[start + 5]! << 8);
+}
+
+function isZero(bytes: Uint8Array): boolean {
+  // Not in use are the fewest bytes: a used sector shows it within the first few.
+  for (let index = 0; index < bytes.length; index++) if (bytes[index] !== 0) return false;
+  return true;
+}
+
+function padsAreZero(head: Uint8Array): boolean {
+  return PADS.every(([from, end]) => isZero(head.subarray(from, end)));
+}
+
+/** Writes zeros, so that the blocks are really there. */
+function writeZeros(file: IoFile, from: number, end: number): void {
+  const zeros = new Uint8Array(Math.min(end - from, 1024 * 1024));
+  for (let offset = from; offset < end; offset += zeros.length) {
+    file.writeAt(zeros.subarray(0, Math.min(zeros.length, end - offset)), offset);
+  }
+}
