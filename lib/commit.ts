@@ -1,0 +1,428 @@
+/**
+ * The order of commit, in one place.
+ *
+ *   append a line -> sync the destination -> its key into the ring -> ring files, synced
+ *                 -> checkpoint, synced
+ *
+ * `pending` are the keys of lines that are appended but not yet synced; an event is known when it is
+ * pending or in the ring. The ring never holds a key whose line is not durable: the other way round,
+ * a crash in between would lose that line for good. The checkpoint's offset and positions are those
+ * of the last event wholly dealt with when the sync before it was called; the destination's tail
+ * behind that offset is the journal of what came after.
+ *
+ * One commit operation runs at a time: sync, checkpoint, file switch, drop. Appending goes on
+ * during the first two.
+ *
+ * Pipes cannot be read back, so there a line is written, then remembered: {@linkcode Commit.written}.
+ */
+
+import type { CheckpointFile, WatchState } from "./checkpoint.ts";
+import type { FileDestination } from "./file_destination.ts";
+import type { Generation } from "./generation.ts";
+import type { Io } from "./io.ts";
+import { KeySet } from "./key_set.ts";
+import { CHECKPOINT_BYTES, CHECKPOINT_MS, PENDING_KEYS_MAX, VANISHED_WAIT_MS } from "./limits.ts";
+import { log } from "./log.ts";
+import type { Destination } from "./destination.ts";
+import type { IdentityMode, Position } from "./protocol.ts";
+import { LANES_OF, type Ring } from "./ring.ts";
+import { Abandoned, surely, Trouble, untilItWorks } from "./trouble.ts";
+
+/** What a commit needs to know. */
+export interface CommitOptions {
+  identity: IdentityMode;
+  syncIntervalMs: number;
+  /** Names of the watches, in the order of their positions. */
+  watches: Omit<WatchState, "position">[];
+  /** Where they stand at the start; null = nothing is known yet. */
+  positions: (Position | null)[];
+  /** Opens the destination as its path is now. */
+  openDestination: () => Promise<Destination>;
+  /** Called with what ends the process. */
+  onFatal: (error: unknown) => void;
+  /** Called when a new occurrence closed a generation. */
+  onGenerationClosed: () => void;
+}
+
+/** Positions and offset that belong together. */
+interface Mark {
+  offset: number;
+  positions: (Position | null)[];
+}
+
+/** Owns what is pending, the destination, and the order in which things become durable. */
+export class Commit {
+  readonly #io: Io;
+  readonly #ring: Ring;
+  readonly #checkpoints: CheckpointFile;
+  readonly #options: CommitOptions;
+  readonly #abandon = new AbortController();
+  /** Appended since the last sync was called. */
+  #appended = new KeySet();
+  /** Appended before it, not yet known to be durable. */
+  #syncing = new KeySet();
+  #destination: Destination;
+  #dealt: (Position | null)[];
+  #durable: Mark;
+  #checkpointedOffset = 0;
+  #queue: Promise<unknown> = Promise.resolve();
+  #held: { promise: Promise<void>; release: () => void } | null = null;
+  #reopen = new AbortController();
+  #syncTimer: number | undefined;
+  #checkpointTimer: number | undefined;
+  #vanishedTimer: number | undefined;
+
+  private constructor(
+    io: Io,
+    ring: Ring,
+    checkpoints: CheckpointFile,
+    destination: Destination,
+    options: CommitOptions,
+  ) {
+    this.#io = io;
+    this.#ring = ring;
+    this.#checkpoints = checkpoints;
+    this.#destination = destination;
+    this.#options = options;
+    this.#dealt = options.positions;
+    this.#durable = { offset: offsetOf(destination), positions: options.positions };
+  }
+
+  /**
+   * Opens the destination and names it in a checkpoint before its first byte, so that recovery
+   * always knows the one file to look at.
+   */
+  static async start(
+    io: Io,
+    ring: Ring,
+    checkpoints: CheckpointFile,
+    options: CommitOptions,
+  ): Promise<Commit> {
+    const destination = await options.openDestination();
+    const commit = new Commit(io, ring, checkpoints, destination, options);
+    await commit.#writeCheckpoint(false);
+    return commit;
+  }
+
+  /** Where lines go now. */
+  get destination(): Destination {
+    return this.#destination;
+  }
+
+  /** Keys of lines appended, in order, since the last sync was called. */
+  get appended(): KeySet {
+    return this.#appended;
+  }
+
+  /** Raised when the process stops: whoever waits for the outside world gives up. */
+  get abandon(): AbortSignal {
+    return this.#abandon.signal;
+  }
+
+  /** Raised when SIGHUP asks for the destination anew, also while a write waits. */
+  get reopen(): AbortSignal {
+    return this.#reopen.signal;
+  }
+
+  /** Whether the event (eight lanes at `keys[at]`) was appended or is in the ring. */
+  knows(keys: Uint32Array, at: number): boolean {
+    return this.isPending(keys, at) || this.#ring.knows(keys, at);
+  }
+
+  /** Whether its line is appended and not yet in the ring. */
+  isPending(keys: Uint32Array, at: number): boolean {
+    const lanes = at + LANES_OF[this.#options.identity];
+    return this.#appended.has(keys, lanes) || this.#syncing.has(keys, lanes);
+  }
+
+  /** Whether lines may be appended right now; else {@linkcode ready} waits for it. */
+  get isReady(): boolean {
+    return this.#held === null && this.#appended.size < PENDING_KEYS_MAX;
+  }
+
+  /** Waits until lines may be appended. */
+  async ready(): Promise<void> {
+    while (this.#held !== null) await this.#held.promise;
+    if (this.#appended.size >= PENDING_KEYS_MAX) await this.sync();
+  }
+
+  /** Lines were appended: their sync is due. */
+  touched(): void {
+    this.#syncTimer ??= this.#after(this.#options.syncIntervalMs, () => {
+      this.#syncTimer = undefined;
+      return this.sync();
+    });
+    const behind = offsetOf(this.#destination) - this.#checkpointedOffset;
+    if (behind < CHECKPOINT_BYTES) return;
+    this.#checkpointedOffset = offsetOf(this.#destination); // One is enough until then.
+    this.#soon(() => this.checkpoint());
+  }
+
+  /** All events up to these positions are dealt with: their lines are appended, or were known. */
+  dealt(positions: (Position | null)[]): void {
+    this.#dealt = positions;
+    this.#checkpointTimer ??= this.#after(CHECKPOINT_MS, () => {
+      this.#checkpointTimer = undefined;
+      return this.checkpoint();
+    });
+  }
+
+  /**
+   * The lines of `appended` from `from` on went into a pipe: their keys go into the ring, and its
+   * bits to the files at once, so that a kill -9 from here on repeats none of them.
+   */
+  async written(from: number): Promise<void> {
+    const { lanes, size } = this.#appended;
+    await this.#remember(lanes.slice(4 * from, 4 * size), size - from);
+    this.#appended.truncate(from);
+    await this.#flushRing();
+  }
+
+  /** The first rhythm: what was appended before the call becomes durable, then known by the ring. */
+  sync(): Promise<void> {
+    return this.#exclusive(() => this.#sync());
+  }
+
+  /** The second rhythm: a sync, then ring and checkpoint become durable. */
+  checkpoint(): Promise<void> {
+    return this.#exclusive(() => this.#checkpoint(false));
+  }
+
+  /** Adds a known key to the current generation, so that it outlives an older one. */
+  async keep(keys: Uint32Array, at: number): Promise<void> {
+    while (this.#ring.needsGeneration(false)) {
+      await this.#exclusive(async () => {
+        if (this.#ring.needsGeneration(false)) await this.#startGeneration(false);
+      });
+    }
+    this.#ring.add(keys, at + LANES_OF[this.#options.identity]);
+  }
+
+  /** Makes durable what was kept, then deletes the generations. No event may be met meanwhile. */
+  drop(leaving: ReadonlySet<Generation>): Promise<void> {
+    return this.#exclusive(async () => {
+      await this.#checkpoint(false);
+      this.#ring.drop(leaving);
+    });
+  }
+
+  /**
+   * SIGHUP: turns to the file that the path leads to now. From here on nothing is appended until
+   * all of the old file is in a checkpoint and another checkpoint names the new one.
+   */
+  switchFile(): Promise<void> {
+    this.#hold();
+    this.#reopen.abort();
+    return this.#exclusive(async () => {
+      clearTimeout(this.#vanishedTimer);
+      this.#vanishedTimer = undefined;
+      await this.#switch();
+      clearTimeout(this.#vanishedTimer); // A deleted file was noticed once more on the way.
+      this.#vanishedTimer = undefined;
+      this.#reopen = new AbortController();
+      this.#release();
+    });
+  }
+
+  /** The last checkpoint, marked as a clean stop where all that was appended is in it. */
+  async stop(): Promise<void> {
+    this.#abandon.abort();
+    this.#release();
+    for (const timer of [this.#syncTimer, this.#checkpointTimer, this.#vanishedTimer]) {
+      clearTimeout(timer);
+    }
+    await this.#exclusive(() => this.#checkpoint(true));
+    this.#destination.release();
+  }
+
+  /** Gives up waiting: see {@linkcode abandon}. */
+  abandonWaits(): void {
+    this.#abandon.abort();
+  }
+
+  async #sync(): Promise<void> {
+    const file = fileOf(this.#destination);
+    const mark: Mark = { offset: offsetOf(this.#destination), positions: this.#dealt };
+    if (file !== null) {
+      this.#collect();
+      if (mark.offset !== this.#durable.offset) {
+        await surely(`the destination ${JSON.stringify(file.path)}`, file.sync());
+      }
+      // From here the lines survive a power loss, unless no name leads to their file any more:
+      // then they stay pending, until they are written to the file that takes its place.
+      if (file.unlinked()) return this.#vanished("deleted");
+      await this.#remember(this.#syncing.lanes, this.#syncing.size);
+      this.#syncing.clear();
+      this.#lookAtPath(file, mark);
+    }
+    this.#durable = mark;
+  }
+
+  /** All pending keys become those of the sync that is called now. */
+  #collect(): void {
+    if (this.#syncing.size === 0) {
+      [this.#appended, this.#syncing] = [this.#syncing, this.#appended];
+      return;
+    }
+    for (let index = 0; index < this.#appended.size; index++) {
+      this.#syncing.add(this.#appended.lanes, 4 * index);
+    }
+    this.#appended.clear();
+  }
+
+  async #remember(lanes: Uint32Array, count: number): Promise<void> {
+    for (let index = 0; index < count; index++) {
+      if (this.#ring.needsGeneration(true)) await this.#startGeneration(true);
+      this.#ring.add(lanes, 4 * index);
+    }
+  }
+
+  async #startGeneration(byOccurrence: boolean): Promise<void> {
+    await untilItWorks(this.#io, "make the next generation of the ring", this.abandon, () => {
+      this.#ring.startGeneration();
+    });
+    if (byOccurrence) this.#options.onGenerationClosed();
+  }
+
+  async #checkpoint(clean: boolean): Promise<void> {
+    await this.#sync();
+    await this.#writeCheckpoint(clean);
+  }
+
+  async #writeCheckpoint(clean: boolean): Promise<void> {
+    const { offset, positions } = this.#durable;
+    await this.#flushRing();
+    await surely("the ring", this.#ring.sync());
+    const nothingOpen = this.#appended.size === 0 && this.#syncing.size === 0;
+    await untilItWorks(this.#io, "write the checkpoint", this.abandon, () => {
+      this.#checkpoints.write({
+        watches: this.#options.watches.flatMap((watch, index) => {
+          const position = positions[index] ?? null;
+          return position === null ? [] : [{ ...watch, position }];
+        }),
+        file: fileOf(this.#destination)?.mark(offset) ?? null,
+        clean: clean && nothingOpen,
+        timeMs: this.#io.nowMs(),
+      });
+    });
+    await surely("the checkpoint", this.#checkpoints.seal());
+    this.#checkpointedOffset = offset;
+  }
+
+  #flushRing(): Promise<void> {
+    return untilItWorks(this.#io, "write the ring", this.abandon, () => this.#ring.writeDirty());
+  }
+
+  /** After a sync: is the file still what the path leads to? */
+  #lookAtPath(file: FileDestination, mark: Mark): void {
+    if (file.wasCut()) {
+      log.warning(
+        `Somebody cut ${file.path} to ${file.offset} bytes while it was written (copytruncate?). ` +
+          "Lines may be lost or torn by that; rename it and send SIGHUP instead.",
+      );
+      mark.offset = file.offset;
+    }
+    const state = file.pathState();
+    if (state === "replaced") this.#soon(() => this.switchFile());
+    if (state === "vanished") this.#vanished("renamed or deleted");
+  }
+
+  /**
+   * The path leads nowhere. logrotate makes the new file with O_EXCL before it sends SIGHUP, so we
+   * give it time, and append nothing meanwhile.
+   */
+  #vanished(how: string): void {
+    if (this.#vanishedTimer !== undefined) return;
+    log.info(
+      `${this.#destination.path} was ${how}. It is made again in ${VANISHED_WAIT_MS / 1000} s, or ` +
+        "at SIGHUP.",
+    );
+    this.#hold();
+    this.#vanishedTimer = this.#after(VANISHED_WAIT_MS, () => this.switchFile());
+  }
+
+  async #switch(): Promise<void> {
+    const old = this.#destination;
+    const oldFile = fileOf(old);
+    await this.#checkpoint(false);
+    if (oldFile !== null && !oldFile.unlinked() && oldFile.pathState() === "same") {
+      log.info(`${old.path} is still the same file.`);
+      return;
+    }
+    const orphaned = oldFile !== null && oldFile.unlinked();
+    const from = this.#durable.offset;
+    if (oldFile === null) old.release();
+    const next = await this.#openAnew();
+    this.#destination = next;
+    this.#durable = { offset: offsetOf(next), positions: this.#durable.positions };
+    await this.#writeCheckpoint(false);
+    if (orphaned) await this.#carryOver(oldFile, from, next);
+    oldFile?.release();
+    log.info(`Reopened ${next.path}.`);
+  }
+
+  /** A destination that cannot be opened now may be soon: the operator is at work on it. */
+  async #openAnew(): Promise<Destination> {
+    const trouble = new Trouble(this.#io, `reopen ${this.#destination.path}`);
+    for (;;) {
+      try {
+        return await this.#options.openDestination();
+      } catch (error) {
+        await trouble.pause(error, this.abandon);
+      }
+    }
+  }
+
+  /** Lines of a deleted file that no sync saw linked: their keys are still pending. */
+  async #carryOver(old: FileDestination, from: number, next: Destination): Promise<void> {
+    const file = fileOf(next);
+    const bytes = old.read(from, old.offset);
+    for (let done = 0; done < bytes.length;) {
+      if (file === null) return;
+      const { kept, error } = file.append(bytes.subarray(done));
+      done += kept;
+      if (error !== null) {
+        await new Trouble(this.#io, `append to ${file.path}`).wait(error, this.abandon);
+      }
+    }
+    this.touched();
+    log.info(`Wrote ${bytes.length} bytes again that stood only in the deleted ${old.path}.`);
+  }
+
+  #hold(): void {
+    if (this.#held !== null) return;
+    let release = () => {};
+    const promise = new Promise<void>((resolve) => release = resolve);
+    this.#held = { promise, release };
+  }
+
+  #release(): void {
+    this.#held?.release();
+    this.#held = null;
+  }
+
+  /** Runs one commit operation after those that wait already. */
+  #exclusive<T>(operation: () => Promise<T>): Promise<T> {
+    const run = this.#queue.then(operation);
+    this.#queue = run.catch(() => {});
+    return run;
+  }
+
+  #after(ms: number, operation: () => Promise<void>): number {
+    return setTimeout(() => this.#soon(operation), ms);
+  }
+
+  #soon(operation: () => Promise<void>): void {
+    operation().catch((error) => {
+      if (!(error instanceof Abandoned)) this.#options.onFatal(error);
+    });
+  }
+}
+
+function fileOf(destination: Destination): FileDestination | null {
+  return destination.kind === "file" ? destination : null;
+}
+
+function offsetOf(destination: Destination): number {
+  return fileOf(destination)?.offset ?? 0;
+}

@@ -1,0 +1,36 @@
+/** Which kind of destination a path is, and its opening. */
+
+import { IoError, messageOf, UsageError } from "./errors.ts";
+import { FileDestination } from "./file_destination.ts";
+import type { Io } from "./io.ts";
+import { FifoDestination, StdoutDestination } from "./pipe_destination.ts";
+
+/** Where lines go. */
+export type Destination = FileDestination | FifoDestination | StdoutDestination;
+
+/**
+ * Opens a destination: `-` is standard output, a FIFO is opened when its first line comes, anything
+ * else is a regular file, made where it is not there.
+ *
+ * @throws UsageError, StateError, IoError as {@linkcode FileDestination.open}
+ */
+export async function openDestination(io: Io, path: string): Promise<Destination> {
+  if (path === "-") return new StdoutDestination(io);
+  const kind = kindOf(io, path);
+  if (kind === "fifo") return new FifoDestination(io, path);
+  if (kind === "other") {
+    throw new UsageError(
+      `Cannot use the destination ${JSON.stringify(path)}: it is a device or a socket. Name a ` +
+        "regular file, a FIFO, or - for standard output.",
+    );
+  }
+  return await FileDestination.open(io, path);
+}
+
+function kindOf(io: Io, path: string): string | undefined {
+  try {
+    return io.stat(path)?.kind;
+  } catch (error) {
+    throw new IoError(`Cannot open the destination ${JSON.stringify(path)}: ${messageOf(error)}`);
+  }
+}

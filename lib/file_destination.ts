@@ -1,0 +1,195 @@
+/**
+ * A regular file as the destination: appends whole lines, knows how far they go, and notices when
+ * the file was renamed, deleted, replaced or cut behind our back.
+ *
+ * It decides nothing: when to sync, and when to turn to another file, is lib/pipeline.ts.
+ */
+
+import type { FileMark } from "./checkpoint.ts";
+import { codeOf, IoError, messageOf, StateError, UsageError } from "./errors.ts";
+import type { Io, IoFile } from "./io.ts";
+import { murmur3Hex } from "./murmur3.ts";
+import { folderOf } from "./paths.ts";
+
+/** Bytes before an offset that its hash covers. */
+export const TAIL_HASH_BYTES = 4096;
+
+/** What became of the path since the file was opened. */
+export type PathState = "same" | "vanished" | "replaced";
+
+const NEWLINE = 0x0a;
+
+/** An open destination file. `offset` is always at the end of a whole line of ours. */
+export class FileDestination {
+  readonly kind = "file";
+  readonly path: string;
+  readonly #io: Io;
+  readonly #file: IoFile;
+  readonly #dev: number;
+  readonly #ino: number;
+  #offset: number;
+
+  private constructor(io: Io, path: string, file: IoFile, offset: number) {
+    const { dev, ino } = file.stat();
+    this.#io = io;
+    this.path = path;
+    this.#file = file;
+    this.#dev = dev;
+    this.#ino = ino;
+    this.#offset = offset;
+  }
+
+  /**
+   * Opens the file, or makes it (0640, its folder synced), and takes the lock on it. Where its last
+   * byte is no newline, somebody else's line is unfinished: a newline is added and synced.
+   *
+   * @throws UsageError where its folder is missing or it is a directory; StateError where another
+   * process appends to it; IoError where the operating system refuses
+   */
+  static async open(io: Io, path: string): Promise<FileDestination> {
+    let file: IoFile;
+    const existed = io.stat(path) !== null;
+    try {
+      file = io.open(path, { mode: "append", create: 0o640 });
+    } catch (error) {
+      throw openError(path, error);
+    }
+    try {
+      if (!existed) io.syncFolder(folderOf(path));
+      if (!await file.lock()) {
+        throw new StateError(
+          `Cannot use the destination ${JSON.stringify(path)}: another process holds its lock. ` +
+            "Stop that instance, or give this one another --destination.",
+        );
+      }
+      return new FileDestination(io, path, file, endOfLines(file));
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+  }
+
+  /** End of the last whole line, bytes from the start of the file. */
+  get offset(): number {
+    return this.#offset;
+  }
+
+  /**
+   * Appends lines. Where the operating system stops half-way, the file is cut to its last whole
+   * line.
+   *
+   * @param bytes whole lines, each with its newline
+   * @returns how many of the bytes stay in the file, and the error that stopped the rest
+   * @throws IoError where even the cut fails: the next start mends it
+   */
+  append(bytes: Uint8Array): { kept: number; error: unknown } {
+    let written = 0;
+    try {
+      while (written < bytes.length) written += this.#file.append(bytes.subarray(written));
+      this.#offset += written;
+      return { kept: written, error: null };
+    } catch (error) {
+      const kept = bytes.subarray(0, written).lastIndexOf(NEWLINE) + 1;
+      this.#offset += kept;
+      if (written > kept) this.#cut();
+      return { kept, error };
+    }
+  }
+
+  /** After this, all that was appended before the call survives a power loss. */
+  sync(): Promise<void> {
+    return this.#file.sync();
+  }
+
+  /** Whether the path still leads to this file. */
+  pathState(): PathState {
+    const now = this.#io.stat(this.path);
+    if (now === null) return "vanished";
+    return now.dev === this.#dev && now.ino === this.#ino ? "same" : "replaced";
+  }
+
+  /** No name leads to the file any more: what is in it goes when it is closed. */
+  unlinked(): boolean {
+    return this.#file.stat().nlink === 0;
+  }
+
+  /**
+   * Whether somebody cut the file (logrotate's copytruncate). Lines may be gone with that; from
+   * here on the offset counts from the new end.
+   */
+  wasCut(): boolean {
+    const { size } = this.#file.stat();
+    if (size >= this.#offset) return false;
+    this.#offset = size;
+    return true;
+  }
+
+  /** Reads bytes that were appended, for a file that took the place of an unlinked one. */
+  read(from: number, end: number): Uint8Array {
+    const bytes = new Uint8Array(end - from);
+    return bytes.subarray(0, this.#file.readAt(bytes, from));
+  }
+
+  /** What a checkpoint says of the file when all before `offset` is durable. */
+  mark(offset: number): FileMark {
+    return {
+      path: this.path,
+      dev: this.#dev,
+      ino: this.#ino,
+      offset,
+      tailHash: tailHash(this.#file, offset),
+    };
+  }
+
+  /** Closes the file; its lock goes with it. */
+  release(): void {
+    this.#file.close();
+  }
+
+  #cut(): void {
+    try {
+      this.#file.truncate(this.#offset);
+    } catch (error) {
+      throw new IoError(
+        `Cannot cut the destination ${JSON.stringify(this.path)} to its last whole line at byte ` +
+          `${this.#offset}: ${messageOf(error)}`,
+      );
+    }
+  }
+}
+
+/** Hash (hex) of the last `min(offset, 4096)` bytes before `offset`, by which a file is known again. */
+export function tailHash(file: IoFile, offset: number): string {
+  const bytes = new Uint8Array(Math.min(offset, TAIL_HASH_BYTES));
+  const read = file.readAt(bytes, offset - bytes.length);
+  return murmur3Hex(bytes.subarray(0, read));
+}
+
+/** The size of the file, after a newline was added where the last byte is none. */
+function endOfLines(file: IoFile): number {
+  const { size } = file.stat();
+  if (size === 0) return 0;
+  const last = new Uint8Array(1);
+  file.readAt(last, size - 1);
+  if (last[0] === NEWLINE) return size;
+  file.append(Uint8Array.of(NEWLINE));
+  file.syncNow();
+  return size + 1;
+}
+
+function openError(path: string, error: unknown): Error {
+  const quoted = JSON.stringify(path);
+  switch (codeOf(error)) {
+    case "ENOENT":
+      return new UsageError(
+        `Cannot open the destination ${quoted}: the folder ${JSON.stringify(folderOf(path))} does ` +
+          "not exist. Make it, or change --destination; folders are not made by this program.",
+      );
+    case "EISDIR":
+      return new UsageError(
+        `Cannot open the destination ${quoted}: it is a directory. Name a file in it.`,
+      );
+    default:
+      return new IoError(`Cannot open the destination ${quoted}: ${messageOf(error)}`);
+  }
+}

@@ -1,0 +1,31 @@
+/**
+ * Lines that were written before, read back as keys of the ring: by recovery, and by whatever else
+ * looks at a destination. A line tells its own shape; today's settings do not matter.
+ */
+
+import { EventScan } from "./event_scan.ts";
+import { isJsonObject, parseJson } from "./json_bytes.ts";
+
+/** Reads one line at a time. */
+export class LineKeys {
+  readonly #scan = new EventScan();
+
+  /** The eight lanes of the line that was read last, where it was an event. */
+  get lanes(): Uint32Array {
+    return this.#scan.keys;
+  }
+
+  /**
+   * Reads the line in [start, end), without its newline.
+   *
+   * @returns "event" where it has keys, "other" where it is another JSON object, else "broken"
+   */
+  read(bytes: Uint8Array, start: number, end: number): "event" | "other" | "broken" {
+    if (this.#scan.scan(bytes, start, end) === null) return "event";
+    try {
+      return isJsonObject(parseJson(bytes, start, end)) ? "other" : "broken";
+    } catch {
+      return "broken"; // Whatever is wrong with it, it is no whole line of ours.
+    }
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * Deals with batches of events: known ones are left out, new ones are appended.
+ *
+ * Data flows one way: the watch isolate's batch, the ring's verdict, the destination. What becomes
+ * durable when, is lib/commit.ts.
+ */
+
+import type { BatchReader } from "./batch.ts";
+import type { Commit } from "./commit.ts";
+import type { FileDestination } from "./file_destination.ts";
+import type { Io } from "./io.ts";
+import { log } from "./log.ts";
+import { PIPE_BUF, type PipeDestination } from "./pipe_destination.ts";
+import type { IdentityMode } from "./protocol.ts";
+import type { Refresh } from "./refresh.ts";
+import { KEY_LANES, LANES_OF } from "./ring.ts";
+import { Abandoned, Trouble } from "./trouble.ts";
+
+/** Counts since the start. */
+export interface PipelineCounts {
+  /** Events met, in LIST or watch, DELETED not among them. */
+  met: number;
+  /** Of these, those that were new: lines appended. */
+  written: number;
+  /** Bytes of those lines. */
+  bytes: number;
+}
+
+/** The way of an event from a batch to the destination. */
+export class Pipeline {
+  readonly counts: PipelineCounts = { met: 0, written: 0, bytes: 0 };
+  readonly #io: Io;
+  readonly #commit: Commit;
+  readonly #refresh: Refresh;
+  readonly #lanes: number;
+
+  constructor(io: Io, commit: Commit, refresh: Refresh, identity: IdentityMode) {
+    this.#io = io;
+    this.#commit = commit;
+    this.#refresh = refresh;
+    this.#lanes = LANES_OF[identity];
+  }
+
+  /**
+   * Deals with all events of a batch, in order.
+   *
+   * @returns when all new lines are appended
+   * @throws Abandoned where the process stops while the destination is blocked; IoError
+   */
+  async deal(batch: BatchReader): Promise<void> {
+    const trouble = new Trouble(this.#io, `append to ${this.#commit.destination.path}`);
+    for (let index = 0; index < batch.count;) {
+      if (!this.#commit.isReady) await this.#commit.ready();
+      const at = index * KEY_LANES;
+      if (this.#commit.knows(batch.keys, at)) {
+        if (this.#refresh.isOn) await this.#refresh.met(this.#commit, batch.keys, at);
+        this.#say("Known", batch, index);
+        this.counts.met++;
+        index++;
+        continue;
+      }
+      const { destination } = this.#commit;
+      const lines = destination.kind === "file"
+        ? await this.#appendRun(destination, batch, index, trouble)
+        : await this.#writeRun(destination, batch, index);
+      for (let line = index; line < index + lines; line++) this.#say("Written", batch, line);
+      this.counts.met += lines;
+      this.counts.written += lines;
+      if (lines > 0) this.counts.bytes += batch.end(index + lines - 1) - batch.start(index);
+      index += lines;
+    }
+  }
+
+  /** Appends the new lines that stand together from `first` on; returns how many went. */
+  async #appendRun(
+    file: FileDestination,
+    batch: BatchReader,
+    first: number,
+    trouble: Trouble,
+  ): Promise<number> {
+    const { appended } = this.#commit;
+    const before = appended.size;
+    const end = this.#collectRun(batch, first, Infinity);
+    const start = batch.start(first);
+    const { kept, error } = file.append(batch.bytes.subarray(start, batch.end(end - 1)));
+    let whole = first;
+    while (whole < end && batch.end(whole) <= start + kept) whole++;
+    // What did not go is not pending: a sync that comes while we wait must not take it for durable.
+    appended.truncate(before + whole - first);
+    this.#commit.touched();
+    if (error === null) trouble.over();
+    else await trouble.wait(error, this.#commit.abandon, this.#commit.reopen);
+    return whole - first;
+  }
+
+  /** Writes new lines from `first` on, at most PIPE_BUF bytes or one line; returns how many went. */
+  async #writeRun(pipe: PipeDestination, batch: BatchReader, first: number): Promise<number> {
+    const { appended, abandon, reopen } = this.#commit;
+    const before = appended.size;
+    const end = this.#collectRun(batch, first, PIPE_BUF);
+    const bytes = batch.bytes.subarray(batch.start(first), batch.end(end - 1));
+    if (await pipe.write(bytes, AbortSignal.any([abandon, reopen]))) {
+      await this.#commit.written(before);
+      return end - first;
+    }
+    appended.truncate(before);
+    if (abandon.aborted) throw new Abandoned();
+    return 0; // SIGHUP: once the destination is reopened, they go there.
+  }
+
+  /**
+   * Makes pending the lines from `first` on, as long as they are new and fit, and at least one.
+   *
+   * @returns the index behind the last of them
+   */
+  #collectRun(batch: BatchReader, first: number, bytesMax: number): number {
+    const { appended } = this.#commit;
+    const start = batch.start(first);
+    let index = first;
+    do {
+      appended.add(batch.keys, index * KEY_LANES + this.#lanes);
+      index++;
+    } while (
+      index < batch.count && batch.end(index) - start <= bytesMax &&
+      !this.#commit.knows(batch.keys, index * KEY_LANES)
+    );
+    return index;
+  }
+
+  #say(verdict: "Known" | "Written", batch: BatchReader, index: number): void {
+    if (!log.enabled("DEBUG")) return;
+    log.debug(() => `${verdict}: ${describe(batch.bytes.subarray(batch.start(index), batch.end(index)))}`);
+  }
+}
+
+/** Namespace, name, count and message of a line, for the log. */
+function describe(line: Uint8Array): string {
+  const event = JSON.parse(new TextDecoder().decode(line)) as {
+    metadata?: { namespace?: string; name?: string; resourceVersion?: string };
+    count?: number;
+    series?: { count?: number } | null;
+    message?: string;
+  };
+  const { namespace, name, resourceVersion } = event.metadata ?? {};
+  const count = event.series?.count ?? event.count ?? 1;
+  return `${namespace}/${name} at ${resourceVersion}, count ${count}: ${event.message ?? ""}`;
+}

@@ -1,0 +1,234 @@
+/**
+ * What every start does before a new line is written: makes the state and the destination agree.
+ *
+ * The destination's bytes behind the checkpoint's offset (its tail) are the journal of the lines
+ * that were appended since. Their keys go into the ring here, after the tail was made whole and
+ * durable. A crash in here starts it over: each step gives the same result when run again.
+ */
+
+import type { Checkpoint, CheckpointFile, FileMark } from "./checkpoint.ts";
+import { codeOf, IoError, messageOf, StateError } from "./errors.ts";
+import { tailHash, TAIL_HASH_BYTES } from "./file_destination.ts";
+import type { Io, IoFile } from "./io.ts";
+import { LineKeys } from "./line_keys.ts";
+import { log } from "./log.ts";
+import { folderOf, pathIn } from "./paths.ts";
+import type { IdentityMode } from "./protocol.ts";
+import { applyRedo, writeRedo } from "./redo.ts";
+import { LANES_OF, type Ring } from "./ring.ts";
+
+/** Bytes of the tail that are read at once. */
+const CHUNK_BYTES = 1024 * 1024;
+
+const NEWLINE = 0x0a;
+
+/** What recovery did, for the log and the metrics. */
+export interface RecoveryReport {
+  /** Lines behind the checkpoint whose keys were added. */
+  lines: number;
+  /** The file of the checkpoint was not found; its tail may repeat. */
+  fileMissing: boolean;
+  /** Lines that were no JSON object and were taken out. */
+  removedLines: number;
+}
+
+/**
+ * Brings ring and checkpoint up to date with the destination of the last run.
+ *
+ * @throws StateError where another process appends to that file; IoError where it cannot be mended
+ */
+export async function recover(
+  io: Io,
+  ring: Ring,
+  checkpoints: CheckpointFile,
+  options: { folder: string; identity: IdentityMode },
+): Promise<RecoveryReport> {
+  const report: RecoveryReport = { lines: 0, fileMissing: false, removedLines: 0 };
+  const last = checkpoints.latest;
+  if (last === null) return report;
+  if (!last.clean) {
+    // The kernel may hold pages that the disk does not. What we act upon must be durable first.
+    ring.rewriteAll();
+    checkpoints.rewriteAll();
+  }
+  if (last.file === null) return report;
+  const found = await findFile(io, last.file);
+  if (found === null) {
+    report.fileMissing = true;
+    log.warning(
+      `The destination of the last run, ${last.file.path} (inode ${last.file.ino}), was not found ` +
+        "with the content it had. Lines written there after the last checkpoint may be written again.",
+    );
+    return report;
+  }
+  try {
+    await mendTail(io, ring, checkpoints, found, last, options, report);
+  } catch (error) {
+    if (codeOf(error) === undefined) throw error;
+    throw new IoError(`Cannot recover the destination ${found.path}: ${messageOf(error)}`);
+  } finally {
+    found.file.close();
+  }
+  return report;
+}
+
+interface Found {
+  path: string;
+  file: IoFile;
+  mark: FileMark;
+}
+
+async function mendTail(
+  io: Io,
+  ring: Ring,
+  checkpoints: CheckpointFile,
+  found: Found,
+  last: Checkpoint,
+  options: { folder: string; identity: IdentityMode },
+  report: RecoveryReport,
+): Promise<void> {
+  const { file, path, mark } = found;
+  applyRedo(io, options.folder, file, mark);
+  const { size } = file.stat();
+  if (last.clean && size === mark.offset) return;
+  const tail = examineTail(file, mark.offset, size);
+  if (tail.badLines.length > 0) {
+    report.removedLines = tail.badLines.length;
+    writeRedo(io, options.folder, file, mark, tail);
+    applyRedo(io, options.folder, file, mark);
+    log.warning(
+      `Taken out of ${path}: ${tail.badLines.length} line(s) that a power loss left broken; kept ` +
+        `in ${options.folder}. Their events are written again.`,
+    );
+  } else if (tail.end < size) {
+    file.truncate(tail.end);
+    log.info(`Cut ${size - tail.end} byte(s) of an unfinished line from the end of ${path}.`);
+  }
+  rewriteInPlace(file, mark.offset);
+  io.syncFolder(folderOf(path));
+  report.lines = addKeys(file, mark.offset, ring, options.identity);
+  ring.writeDirty();
+  await ring.sync();
+  const end = file.stat();
+  checkpoints.write({
+    ...last,
+    file: { path, dev: end.dev, ino: end.ino, offset: end.size, tailHash: tailHash(file, end.size) },
+    clean: false,
+    timeMs: io.nowMs(),
+  });
+  await checkpoints.seal();
+  if (report.lines > 0) {
+    log.info(`Recovered ${report.lines} line(s) that ${path} held behind the last checkpoint.`);
+  }
+}
+
+/** Whole lines from `from` on, as byte ranges of a buffer that is valid during the call. */
+export function eachLine(
+  file: IoFile,
+  from: number,
+  visit: (bytes: Uint8Array, start: number, end: number, offset: number) => void,
+): void {
+  let buffer = new Uint8Array(CHUNK_BYTES);
+  let kept = 0;
+  for (let offset = from;;) {
+    if (kept === buffer.length) {
+      const larger = new Uint8Array(2 * buffer.length);
+      larger.set(buffer);
+      buffer = larger;
+    }
+    const read = file.readAt(buffer.subarray(kept), offset + kept);
+    if (read === 0) return;
+    const filled = kept + read;
+    let start = 0;
+    for (;;) {
+      const end = buffer.subarray(0, filled).indexOf(NEWLINE, Math.max(start, start === 0 ? kept : 0));
+      if (end < 0) break;
+      visit(buffer, start, end, offset + start);
+      start = end + 1;
+    }
+    buffer.copyWithin(0, start, filled);
+    kept = filled - start;
+    offset += start;
+  }
+}
+
+/** What stands behind the checkpoint's offset. */
+export interface Tail {
+  /** End of the last whole line. */
+  end: number;
+  /** Ranges, newline included, of the lines that are no JSON objects. */
+  badLines: { start: number; end: number }[];
+}
+
+function examineTail(file: IoFile, from: number, size: number): Tail {
+  const keys = new LineKeys();
+  const tail: Tail = { end: Math.min(from, size), badLines: [] };
+  eachLine(file, from, (bytes, start, end, offset) => {
+    tail.end = offset + (end - start) + 1;
+    if (keys.read(bytes, start, end) === "broken") tail.badLines.push({ start: offset, end: tail.end });
+  });
+  return tail;
+}
+
+/** Writes the tail where it is once more, so that the sync after it surely reaches all of it. */
+function rewriteInPlace(file: IoFile, from: number): void {
+  const buffer = new Uint8Array(CHUNK_BYTES);
+  for (let offset = from;;) {
+    const read = file.readAt(buffer, offset);
+    if (read === 0) break;
+    file.writeAt(buffer.subarray(0, read), offset);
+    offset += read;
+  }
+  file.syncNow();
+}
+
+function addKeys(file: IoFile, from: number, ring: Ring, identity: IdentityMode): number {
+  const keys = new LineKeys();
+  let lines = 0;
+  eachLine(file, from, (bytes, start, end) => {
+    if (keys.read(bytes, start, end) !== "event") return;
+    lines++;
+    if (ring.knows(keys.lanes, 0)) return;
+    if (ring.needsGeneration(true)) ring.startGeneration();
+    ring.add(keys.lanes, LANES_OF[identity]);
+  });
+  return lines;
+}
+
+/**
+ * The file of the mark, locked: at its path, else renamed in the same folder, by inode and the hash
+ * before the offset; where 4 KiB were hashed, path and hash alone (a restored file).
+ */
+async function findFile(io: Io, mark: FileMark): Promise<Found | null> {
+  const folder = folderOf(mark.path);
+  if (io.stat(folder) === null) return null;
+  const others = io.list(folder).map((name) => pathIn(folder, name))
+    .filter((path) => path !== mark.path && inodeOf(io, path) === mark.ino);
+  for (const path of [mark.path, ...others]) {
+    const stat = io.stat(path);
+    if (stat === null || stat.kind !== "file" || stat.size < mark.offset) continue;
+    if (stat.ino !== mark.ino && mark.offset < TAIL_HASH_BYTES) continue;
+    const file = io.open(path, { mode: "write" });
+    if (tailHash(file, mark.offset) === mark.tailHash) {
+      if (await file.lock()) return { path, file, mark };
+      file.close();
+      if (path === mark.path) {
+        throw new StateError(
+          `Cannot recover the destination ${JSON.stringify(path)}: another process holds its ` +
+            "lock. Stop that instance, or give this one another --destination.",
+        );
+      }
+      continue;
+    }
+    file.close();
+  }
+  return null;
+}
+
+function inodeOf(io: Io, path: string): number | undefined {
+  try {
+    return io.stat(path)?.ino;
+  } catch {
+    return undefined; // A link that leads nowhere we may look is not the file.
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * The `redo` file: a repair of the destination that must happen whole or not at all.
+ *
+ * Taking broken lines out of the middle of the tail moves the good lines behind them. A crash
+ * half-way would leave some of them twice or torn. So the new tail is first written to this file
+ * and synced; from then on every start copies it over until that is done. Copying it twice is
+ * harmless: it always writes the same bytes to the same place.
+ */
+
+import { crc32 } from "node:zlib";
+import type { FileMark } from "./checkpoint.ts";
+import type { Io, IoFile } from "./io.ts";
+import { pathIn } from "./paths.ts";
+
+const NAME = "redo";
+const MAGIC = "KEPREDO1";
+/** magic (8), checksum (4), pad (4), inode (8), offset (8), then the bytes of the new tail. */
+const HEAD_BYTES = 32;
+
+/**
+ * Makes the redo file: the tail behind the mark without the ranges in `badLines`. What is taken out
+ * goes to a file of its own first.
+ */
+export function writeRedo(
+  io: Io,
+  folder: string,
+  file: IoFile,
+  mark: FileMark,
+  tail: { end: number; badLines: { start: number; end: number }[] },
+): void {
+  const old = new Uint8Array(tail.end - mark.offset);
+  file.readAt(old, mark.offset);
+  const removed: Uint8Array[] = [];
+  const kept: Uint8Array[] = [];
+  let from = 0;
+  for (const { start, end } of tail.badLines) {
+    kept.push(old.subarray(from, start - mark.offset));
+    removed.push(old.subarray(start - mark.offset, end - mark.offset));
+    from = end - mark.offset;
+  }
+  kept.push(old.subarray(from));
+  const name = `removed-${Math.floor(io.nowMs() / 1000)}.lines`;
+  writeWhole(io, folder, name, removed);
+  const head = new Uint8Array(HEAD_BYTES);
+  const view = new DataView(head.buffer);
+  head.set(new TextEncoder().encode(MAGIC));
+  view.setFloat64(16, mark.ino, true);
+  view.setFloat64(24, mark.offset, true);
+  view.setUint32(8, [head, ...kept].reduce((sum, bytes) => crc32(bytes, sum), 0), true);
+  writeWhole(io, folder, NAME, [head, ...kept]);
+}
+
+/** Does what the redo file of the folder says, where there is one for this file; then removes it. */
+export function applyRedo(io: Io, folder: string, file: IoFile, mark: FileMark): void {
+  const path = pathIn(folder, NAME);
+  const stat = io.stat(path);
+  if (stat === null) return;
+  const redo = io.open(path, { mode: "read" });
+  const bytes = new Uint8Array(stat.size);
+  try {
+    redo.readAt(bytes, 0);
+  } finally {
+    redo.close();
+  }
+  if (isRedoOf(bytes, mark)) {
+    const tail = bytes.subarray(HEAD_BYTES);
+    file.writeAt(tail, mark.offset);
+    file.truncate(mark.offset + tail.length);
+    file.syncNow();
+  }
+  io.remove(path);
+  io.syncFolder(folder);
+}
+
+function isRedoOf(bytes: Uint8Array, mark: FileMark): boolean {
+  if (bytes.length < HEAD_BYTES) return false;
+  const view = new DataView(bytes.buffer);
+  const sum = view.getUint32(8, true);
+  view.setUint32(8, 0, true);
+  return crc32(bytes) === sum && new TextDecoder().decode(bytes.subarray(0, 8)) === MAGIC &&
+    view.getFloat64(16, true) === mark.ino && view.getFloat64(24, true) === mark.offset;
+}
+
+/** A file appears under its name only when all of it is durable. */
+function writeWhole(io: Io, folder: string, name: string, parts: Uint8Array[]): void {
+  const path = pathIn(folder, name);
+  const file = io.open(`${path}.new`, { mode: "write", create: 0o600 });
+  try {
+    file.truncate(0);
+    let offset = 0;
+    for (const part of parts) {
+      file.writeAt(part, offset);
+      offset += part.length;
+    }
+    file.syncNow();
+  } finally {
+    file.close();
+  }
+  io.rename(`${path}.new`, path);
+  io.syncFolder(folder);
+}
