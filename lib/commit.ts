@@ -19,7 +19,7 @@
 import type { CheckpointFile, WatchState } from "./checkpoint.ts";
 import type { FileDestination } from "./file_destination.ts";
 import type { Generation } from "./generation.ts";
-import type { Io } from "./io.ts";
+import type { Io, Timer } from "./io.ts";
 import { KeySet } from "./key_set.ts";
 import { CHECKPOINT_BYTES, CHECKPOINT_MS, PENDING_KEYS_MAX, VANISHED_WAIT_MS } from "./limits.ts";
 import { log } from "./log.ts";
@@ -65,12 +65,13 @@ export class Commit {
   #dealt: (Position | null)[];
   #durable: Mark;
   #checkpointedOffset = 0;
+  #switching = false;
   #queue: Promise<unknown> = Promise.resolve();
   #held: { promise: Promise<void>; release: () => void } | null = null;
   #reopen = new AbortController();
-  #syncTimer: number | undefined;
-  #checkpointTimer: number | undefined;
-  #vanishedTimer: number | undefined;
+  #syncTimer: Timer | undefined;
+  #checkpointTimer: Timer | undefined;
+  #vanishedTimer: Timer | undefined;
 
   private constructor(
     io: Io,
@@ -217,8 +218,6 @@ export class Commit {
       clearTimeout(this.#vanishedTimer);
       this.#vanishedTimer = undefined;
       await this.#switch();
-      clearTimeout(this.#vanishedTimer); // A deleted file was noticed once more on the way.
-      this.#vanishedTimer = undefined;
       this.#reopen = new AbortController();
       this.#release();
     });
@@ -226,18 +225,18 @@ export class Commit {
 
   /** The last checkpoint, marked as a clean stop where all that was appended is in it. */
   async stop(): Promise<void> {
-    this.#abandon.abort();
+    this.abandonWaits();
     this.#release();
-    for (const timer of [this.#syncTimer, this.#checkpointTimer, this.#vanishedTimer]) {
-      clearTimeout(timer);
-    }
     await this.#exclusive(() => this.#checkpoint(true));
     this.#destination.release();
   }
 
-  /** Gives up waiting: see {@linkcode abandon}. */
+  /** Ends all timers, and every wait for the outside world: see {@linkcode abandon}. */
   abandonWaits(): void {
     this.#abandon.abort();
+    for (const timer of [this.#syncTimer, this.#checkpointTimer, this.#vanishedTimer]) {
+      clearTimeout(timer);
+    }
   }
 
   async #sync(): Promise<void> {
@@ -322,6 +321,7 @@ export class Commit {
       );
       mark.offset = file.offset;
     }
+    if (this.#switching) return;
     const state = file.pathState();
     if (state === "replaced") this.#soon(() => this.switchFile());
     if (state === "vanished") this.#vanished("renamed or deleted");
@@ -332,9 +332,11 @@ export class Commit {
    * give it time, and append nothing meanwhile.
    */
   #vanished(how: string): void {
-    if (this.#vanishedTimer !== undefined) return;
+    if (this.#switching || this.#vanishedTimer !== undefined) return;
     log.info(
-      `${this.#destination.path} was ${how}. It is made again in ${VANISHED_WAIT_MS / 1000} s, or ` +
+      `${this.#destination.path} was ${how}. It is made again in ${
+        VANISHED_WAIT_MS / 1000
+      } s, or ` +
         "at SIGHUP.",
     );
     this.#hold();
@@ -342,6 +344,15 @@ export class Commit {
   }
 
   async #switch(): Promise<void> {
+    this.#switching = true;
+    try {
+      await this.#turnToPath();
+    } finally {
+      this.#switching = false;
+    }
+  }
+
+  async #turnToPath(): Promise<void> {
     const old = this.#destination;
     const oldFile = fileOf(old);
     await this.#checkpoint(false);
@@ -408,7 +419,7 @@ export class Commit {
     return run;
   }
 
-  #after(ms: number, operation: () => Promise<void>): number {
+  #after(ms: number, operation: () => Promise<void>): Timer {
     return setTimeout(() => this.#soon(operation), ms);
   }
 

@@ -7,8 +7,9 @@
 
 import type { FileMark } from "./checkpoint.ts";
 import { codeOf, IoError, messageOf, StateError, UsageError } from "./errors.ts";
+import { identityHex } from "./identity.ts";
 import type { Io, IoFile } from "./io.ts";
-import { murmur3Hex } from "./murmur3.ts";
+import { Murmur3 } from "./murmur3.ts";
 import { folderOf } from "./paths.ts";
 
 /** Bytes before an offset that its hash covers. */
@@ -162,7 +163,12 @@ export class FileDestination {
 export function tailHash(file: IoFile, offset: number): string {
   const bytes = new Uint8Array(Math.min(offset, TAIL_HASH_BYTES));
   const read = file.readAt(bytes, offset - bytes.length);
-  return murmur3Hex(bytes.subarray(0, read));
+  const hash = new Murmur3();
+  const lanes = new Uint32Array(4);
+  hash.reset();
+  hash.update(bytes, 0, read);
+  hash.finish(lanes);
+  return identityHex(lanes);
 }
 
 /** The size of the file, after a newline was added where the last byte is none. */
@@ -182,7 +188,9 @@ function openError(path: string, error: unknown): Error {
   switch (codeOf(error)) {
     case "ENOENT":
       return new UsageError(
-        `Cannot open the destination ${quoted}: the folder ${JSON.stringify(folderOf(path))} does ` +
+        `Cannot open the destination ${quoted}: the folder ${
+          JSON.stringify(folderOf(path))
+        } does ` +
           "not exist. Make it, or change --destination; folders are not made by this program.",
       );
     case "EISDIR":

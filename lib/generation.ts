@@ -25,7 +25,10 @@ const SLOT_BYTES = 512;
 const SLOT_OFFSETS = [0, 4096] as const;
 const SECTORS_OFFSET = 8192;
 /** Bytes of the head that nothing uses; zeros, so that a flipped bit is noticed here too. */
-const PADS = [[SLOT_BYTES, SLOT_OFFSETS[1]], [SLOT_OFFSETS[1] + SLOT_BYTES, SECTORS_OFFSET]] as const;
+const PADS = [[SLOT_BYTES, SLOT_OFFSETS[1]], [
+  SLOT_OFFSETS[1] + SLOT_BYTES,
+  SECTORS_OFFSET,
+]] as const;
 const MODES: readonly IdentityMode[] = ["content", "name-count"];
 
 /** What a generation's header says. Times are wall clock, ms since 1970. */

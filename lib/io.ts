@@ -75,3 +75,6 @@ export interface Io {
   /** Makes the names in a folder durable. */
   syncFolder(folder: string): void;
 }
+
+/** What setTimeout() gives; its type differs with the type packages that are loaded. */
+export type Timer = ReturnType<typeof setTimeout>;

@@ -34,6 +34,21 @@ export const HEADER_TIMEOUT_MS = 30_000;
 /** Longest silence inside a LIST page, ms. */
 export const LIST_SILENCE_MS = 60_000;
 
+/** Failures of a LIST page before the LIST is begun anew: its continue token may be at fault. */
+export const LIST_PAGE_TRIES = 3;
+
+/**
+ * Between the starts of two LISTs that continuity asks for, ms. A server whose resourceVersions
+ * know no order would otherwise be listed without a pause.
+ */
+export const LIST_INTERVAL_MS = 10_000;
+
+/** A watch that ends by itself sooner, ms, is not started again at once (client-go does the same). */
+export const WATCH_SHORT_MS = 1_000;
+
+/** Failures in a row at one resourceVersion before a LIST takes its place (PrevKv=nil and others). */
+export const VERSION_FAILURES_MAX = 3;
+
 /** The witness must be the first event of a resumed watch within this, ms (DESIGN.md). */
 export const WITNESS_MS = 5_000;
 
@@ -43,6 +58,15 @@ export const BACKOFF_FIRST_MS = 800;
 export const BACKOFF_MAX_MS = 30_000;
 /** After this long without a failure, ms, the delay starts at the first again. */
 export const BACKOFF_RESET_MS = 120_000;
+/**
+ * Longest Retry-After that is obeyed, ms. API servers send 1 to 32 s; a proxy that says a day must
+ * not cost the events of a day.
+ */
+export const RETRY_AFTER_MAX_MS = 60_000;
+/** After a 401: how long new credentials are waited for, ms. Then it is a failure like others. */
+export const CREDENTIALS_WAIT_MS = 10_000;
+/** As much of an error's body is read to find its Status, bytes; the rest is cancelled. */
+export const ERROR_BODY_BYTES_MAX = 64 * 1024;
 
 /** Between two checkpoints, ms: what a start after a crash reads again is at most that much. */
 export const CHECKPOINT_MS = 10_000;

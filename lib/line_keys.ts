@@ -8,12 +8,9 @@ import { isJsonObject, parseJson } from "./json_bytes.ts";
 
 /** Reads one line at a time. */
 export class LineKeys {
-  readonly #scan = new EventScan();
-
   /** The eight lanes of the line that was read last, where it was an event. */
-  get lanes(): Uint32Array {
-    return this.#scan.keys;
-  }
+  readonly lanes = new Uint32Array(8);
+  readonly #scan = new EventScan();
 
   /**
    * Reads the line in [start, end), without its newline.
@@ -21,7 +18,12 @@ export class LineKeys {
    * @returns "event" where it has keys, "other" where it is another JSON object, else "broken"
    */
   read(bytes: Uint8Array, start: number, end: number): "event" | "other" | "broken" {
-    if (this.#scan.scan(bytes, start, end) === null) return "event";
+    if (this.#scan.scan(bytes, start, end, "content") === null) {
+      this.lanes.set(this.#scan.key, 0);
+      this.#scan.scan(bytes, start, end, "name-count");
+      this.lanes.set(this.#scan.key, 4);
+      return "event";
+    }
     try {
       return isJsonObject(parseJson(bytes, start, end)) ? "other" : "broken";
     } catch {

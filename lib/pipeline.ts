@@ -5,7 +5,6 @@
  * durable when, is lib/commit.ts.
  */
 
-import type { BatchReader } from "./batch.ts";
 import type { Commit } from "./commit.ts";
 import type { FileDestination } from "./file_destination.ts";
 import type { Io } from "./io.ts";
@@ -15,6 +14,20 @@ import type { IdentityMode } from "./protocol.ts";
 import type { Refresh } from "./refresh.ts";
 import { KEY_LANES, LANES_OF } from "./ring.ts";
 import { Abandoned, Trouble } from "./trouble.ts";
+
+/** Events in the order in which they were met, as lib/batch.ts reads them. */
+export interface EventBatch {
+  /** Events in the batch. */
+  readonly count: number;
+  /** Eight lanes an event. */
+  readonly keys: Uint32Array;
+  /** The lines, packed, each with its newline. */
+  readonly bytes: Uint8Array;
+  /** Where in `bytes` the line of an event begins. */
+  start(index: number): number;
+  /** Where it ends, behind the newline. */
+  end(index: number): number;
+}
 
 /** Counts since the start. */
 export interface PipelineCounts {
@@ -47,7 +60,7 @@ export class Pipeline {
    * @returns when all new lines are appended
    * @throws Abandoned where the process stops while the destination is blocked; IoError
    */
-  async deal(batch: BatchReader): Promise<void> {
+  async deal(batch: EventBatch): Promise<void> {
     const trouble = new Trouble(this.#io, `append to ${this.#commit.destination.path}`);
     for (let index = 0; index < batch.count;) {
       if (!this.#commit.isReady) await this.#commit.ready();
@@ -74,7 +87,7 @@ export class Pipeline {
   /** Appends the new lines that stand together from `first` on; returns how many went. */
   async #appendRun(
     file: FileDestination,
-    batch: BatchReader,
+    batch: EventBatch,
     first: number,
     trouble: Trouble,
   ): Promise<number> {
@@ -94,7 +107,7 @@ export class Pipeline {
   }
 
   /** Writes new lines from `first` on, at most PIPE_BUF bytes or one line; returns how many went. */
-  async #writeRun(pipe: PipeDestination, batch: BatchReader, first: number): Promise<number> {
+  async #writeRun(pipe: PipeDestination, batch: EventBatch, first: number): Promise<number> {
     const { appended, abandon, reopen } = this.#commit;
     const before = appended.size;
     const end = this.#collectRun(batch, first, PIPE_BUF);
@@ -113,7 +126,7 @@ export class Pipeline {
    *
    * @returns the index behind the last of them
    */
-  #collectRun(batch: BatchReader, first: number, bytesMax: number): number {
+  #collectRun(batch: EventBatch, first: number, bytesMax: number): number {
     const { appended } = this.#commit;
     const start = batch.start(first);
     let index = first;
@@ -127,9 +140,11 @@ export class Pipeline {
     return index;
   }
 
-  #say(verdict: "Known" | "Written", batch: BatchReader, index: number): void {
+  #say(verdict: "Known" | "Written", batch: EventBatch, index: number): void {
     if (!log.enabled("DEBUG")) return;
-    log.debug(() => `${verdict}: ${describe(batch.bytes.subarray(batch.start(index), batch.end(index)))}`);
+    log.debug(() =>
+      `${verdict}: ${describe(batch.bytes.subarray(batch.start(index), batch.end(index)))}`
+    );
   }
 }
 

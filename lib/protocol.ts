@@ -10,7 +10,10 @@
 export interface Position {
   /** The resourceVersion of the last event met, or that of the LIST where none came since. */
   rv: string;
-  /** The identity (32 hex digits) of the first event that bore `rv`; null after a LIST. */
+  /**
+   * The identity (32 hex digits, today's mode) of the first event that bore `rv`; null where there
+   * is none: after a LIST, or where resourceVersions went back.
+   */
   witness: string | null;
   /** P: the last resourceVersion different from `rv`, or the LIST's. A WATCH resumes from here. */
   previous: string;
@@ -30,6 +33,12 @@ export interface WatchSpec {
 /** What a key is made of: the event's content, or the Python tool's `name-count`. */
 export type IdentityMode = "content" | "name-count";
 
+/** Lanes (32 bits each) of an event's key in a batch: four of its content, four of name-count. */
+export const KEY_LANES = 8;
+
+/** Where in the eight lanes of a key the four of a mode begin. */
+export const LANES_OF: Readonly<Record<IdentityMode, number>> = { "content": 0, "name-count": 4 };
+
 /** What a request needs to be let in. PEM texts; `authorization` is a whole header value. */
 export interface Credentials {
   caCerts: string[];
@@ -45,6 +54,11 @@ export type ToWatch =
     /** Base URL of the API server without a trailing slash, e.g. "https://10.0.0.1:6443". */
     server: string;
     identity: IdentityMode;
+    /**
+     * Fill the lanes of the other mode too: some generation of the ring was written with it. It
+     * costs a second scan of each event; where it is false, those lanes are 0.
+     */
+    bothIdentities: boolean;
     credentials: Credentials;
     watches: WatchSpec[];
     /** The pool. These buffers are all that ever travels: back-pressure is their absence. */

@@ -4,8 +4,7 @@
  */
 
 import fs from "node:fs";
-import { dirname, join } from "node:path";
-import type { FileStat, Io, IoFile, IoPipe, OpenOptions } from "./io.ts";
+import type { FileStat, Io, IoFile, IoPipe, OpenOptions, Timer } from "./io.ts";
 
 /** How long flock(2) may take before the lock counts as held, ms, where only a waiting one exists. */
 const LOCK_WAIT_MS = 300;
@@ -58,7 +57,7 @@ class RealFile implements IoFile {
     // tryLock came with Deno 2.7; before, a waiting lock that does not come soon is held by another.
     const file = this.#file as Deno.FsFile & { tryLockSync?: (exclusive: boolean) => boolean };
     if (file.tryLockSync !== undefined) return file.tryLockSync(true);
-    let timer: number | undefined;
+    let timer: Timer | undefined;
     const late = new Promise<boolean>((resolve) => {
       timer = setTimeout(() => resolve(false), LOCK_WAIT_MS);
     });

@@ -8,7 +8,7 @@
 
 import type { Checkpoint, CheckpointFile, FileMark } from "./checkpoint.ts";
 import { codeOf, IoError, messageOf, StateError } from "./errors.ts";
-import { tailHash, TAIL_HASH_BYTES } from "./file_destination.ts";
+import { TAIL_HASH_BYTES, tailHash } from "./file_destination.ts";
 import type { Io, IoFile } from "./io.ts";
 import { LineKeys } from "./line_keys.ts";
 import { log } from "./log.ts";
@@ -112,7 +112,13 @@ async function mendTail(
   const end = file.stat();
   checkpoints.write({
     ...last,
-    file: { path, dev: end.dev, ino: end.ino, offset: end.size, tailHash: tailHash(file, end.size) },
+    file: {
+      path,
+      dev: end.dev,
+      ino: end.ino,
+      offset: end.size,
+      tailHash: tailHash(file, end.size),
+    },
     clean: false,
     timeMs: io.nowMs(),
   });
@@ -141,7 +147,10 @@ export function eachLine(
     const filled = kept + read;
     let start = 0;
     for (;;) {
-      const end = buffer.subarray(0, filled).indexOf(NEWLINE, Math.max(start, start === 0 ? kept : 0));
+      const end = buffer.subarray(0, filled).indexOf(
+        NEWLINE,
+        Math.max(start, start === 0 ? kept : 0),
+      );
       if (end < 0) break;
       visit(buffer, start, end, offset + start);
       start = end + 1;
@@ -165,7 +174,9 @@ function examineTail(file: IoFile, from: number, size: number): Tail {
   const tail: Tail = { end: Math.min(from, size), badLines: [] };
   eachLine(file, from, (bytes, start, end, offset) => {
     tail.end = offset + (end - start) + 1;
-    if (keys.read(bytes, start, end) === "broken") tail.badLines.push({ start: offset, end: tail.end });
+    if (keys.read(bytes, start, end) === "broken") {
+      tail.badLines.push({ start: offset, end: tail.end });
+    }
   });
   return tail;
 }

@@ -8,7 +8,7 @@
 
 import type { Commit } from "./commit.ts";
 import type { Generation } from "./generation.ts";
-import type { Io } from "./io.ts";
+import type { Io, Timer } from "./io.ts";
 import { REFRESH_MS } from "./limits.ts";
 import { log } from "./log.ts";
 import { nameOf } from "./paths.ts";
@@ -23,7 +23,7 @@ export class Refresh {
   #request = 0;
   #kept = 0;
   #lastMs = -Infinity;
-  #timer: number | undefined;
+  #timer: Timer | undefined;
 
   constructor(io: Io, ring: Ring, askForList: (request: number) => void) {
     this.#io = io;

@@ -266,7 +266,8 @@ export class Ring {
     for (const [index, generation] of this.#generations.entries()) {
       const { header } = generation;
       const newest = index === this.#generations.length - 1;
-      const same = header.identityMode === identity && header.identityVersion === IDENTITY_VERSION &&
+      const same = header.identityMode === identity &&
+        header.identityVersion === IDENTITY_VERSION &&
         header.capacity === filterCapacity && header.errorRate === errorRate;
       if (!generation.closed && !(newest && same)) this.#close(generation, nowMs);
     }

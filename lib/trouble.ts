@@ -52,7 +52,10 @@ export class Trouble {
     if (abandon.aborted) throw new Abandoned();
     this.#tries++;
     log.error(
-      `Cannot ${this.#what}: ${messageOf(error)} Events wait; trying again in ${this.#waitMs} ms.`,
+      `Cannot ${this.#what}: ${
+        messageOf(error).replace(/\.$/, "")
+      }. Events wait; trying again in ` +
+        `${this.#waitMs} ms.`,
     );
     await this.#io.sleep(this.#waitMs, hurry ? AbortSignal.any([abandon, hurry]) : abandon);
     if (abandon.aborted) throw new Abandoned();

@@ -1,0 +1,278 @@
+/**
+ * The command line: arguments and variables to {@linkcode Settings}. Pure: it opens nothing and
+ * prints nothing. The texts of --help and --version are in lib/usage.ts.
+ *
+ * A flag beats its variable. An empty argument and an empty variable count as not given, so that
+ * a manifest may pass `--context "$CONTEXT"` with nothing in it.
+ */
+
+import { parseArgs } from "@std/cli";
+import { UsageError } from "./errors.ts";
+import type { IdentityMode } from "./protocol.ts";
+import {
+  BOUNDS,
+  type Bounds,
+  DEFAULTS,
+  ERROR_RATE_MIN,
+  LOG_LEVELS,
+  type LogLevel,
+  type Settings,
+} from "./settings.ts";
+
+/** What the user asked for. */
+export type Command = { kind: "run"; settings: Settings } | { kind: "help" } | { kind: "version" };
+
+const VARIABLE_PREFIX = "KUBE_EVENT_PIPE_";
+
+/** Flags with a value that is also a variable: `--batch-count` is KUBE_EVENT_PIPE_BATCH_COUNT. */
+const WITH_VARIABLE = [
+  "destination",
+  "log-level",
+  "persistence-path",
+  "filter-capacity",
+  "filter-error-rate",
+  "batch-count",
+  "batch-duration-sec",
+  "identity",
+  "sync-interval-ms",
+  "start-timeout-sec",
+] as const;
+
+const WITH_VALUE: readonly string[] = [...WITH_VARIABLE, "kubeconfig", "context"];
+const WITHOUT_VALUE: readonly string[] = ["help", "version"];
+
+const SEE_HELP = "See kube-event-pipe --help.";
+
+/** A value with the name of the flag or variable that it came from. */
+interface Given {
+  name: string;
+  value: string;
+}
+
+/**
+ * Reads the arguments and variables.
+ *
+ * @param env the value of a variable, or undefined where it is not set
+ * @throws UsageError that names the flag or variable, its value and the remedy
+ */
+export function parseCommandLine(
+  args: string[],
+  env: (name: string) => string | undefined,
+): Command {
+  const unknown: string[] = [];
+  const flags: Record<string, unknown> = parseArgs(joinValues(args), {
+    string: [...WITH_VALUE],
+    boolean: [...WITHOUT_VALUE],
+    alias: { help: "h", version: "V" },
+    unknown: (argument: string) => {
+      if (argument.startsWith("-") && argument !== "-") unknown.push(argument);
+      return !argument.startsWith("-") || argument === "-";
+    },
+  });
+  if (flags.help === true) return { kind: "help" };
+  if (flags.version === true) return { kind: "version" };
+  const [firstUnknown] = unknown;
+  if (firstUnknown !== undefined) throw unknownFlag(firstUnknown);
+  const [positional] = flags._ as (string | number)[];
+  if (positional !== undefined) {
+    throw new UsageError(
+      `Unexpected argument ${shown(String(positional))}: kube-event-pipe takes flags only, ` +
+        `for example --destination=/var/log/events.jsonl. ${SEE_HELP}`,
+    );
+  }
+  return { kind: "run", settings: settingsOf(flags, env) };
+}
+
+/**
+ * Writes `--flag value` as `--flag=value` and leaves out what is empty, because parseArgs takes
+ * neither `--destination -` nor `--destination=` for what it says, and takes `--no-destination=x`
+ * for `--destination=x`.
+ */
+function joinValues(args: string[]): string[] {
+  const joined: string[] = [];
+  for (let i = 0; i < args.length; i++) {
+    const argument = args[i]!;
+    if (argument === "--") return [...joined, ...args.slice(i)];
+    const [, name, value] = /^--([^=]+)(?:=(.*))?$/s.exec(argument) ?? [];
+    if (name?.startsWith("no-")) throw unknownFlag(argument);
+    if (name === undefined || !WITH_VALUE.includes(name)) {
+      if (argument !== "") joined.push(argument);
+    } else if (value !== undefined) {
+      if (value !== "") joined.push(argument);
+    } else {
+      const next = args[++i];
+      if (next === undefined || /^-[-A-Za-z]/.test(next)) {
+        throw new UsageError(`--${name} needs a value: --${name}=VALUE. ${SEE_HELP}`);
+      }
+      if (next !== "") joined.push(`--${name}=${next}`);
+    }
+  }
+  return joined;
+}
+
+function settingsOf(
+  flags: Record<string, unknown>,
+  env: (name: string) => string | undefined,
+): Settings {
+  const given = (flag: typeof WITH_VARIABLE[number]): Given | null => {
+    const value = flags[flag];
+    if (typeof value === "string") return { name: `--${flag}`, value };
+    const name = VARIABLE_PREFIX + flag.replaceAll("-", "_").toUpperCase();
+    const variable = env(name);
+    return variable === undefined || variable === "" ? null : { name, value: variable };
+  };
+  const d = DEFAULTS;
+  return {
+    destination: destinationOf(given("destination")) ?? d.destination,
+    logLevel: logLevelOf(given("log-level")) ?? d.logLevel,
+    persistencePath: folderOf(given("persistence-path")) ?? d.persistencePath,
+    filterCapacity: wholeNumber(given("filter-capacity"), BOUNDS.filterCapacity, "1_000_000") ??
+      d.filterCapacity,
+    filterErrorRate: rateOf(given("filter-error-rate")) ?? d.filterErrorRate,
+    batchCount: wholeNumber(given("batch-count"), BOUNDS.batchCount, "3") ?? d.batchCount,
+    batchDurationSec: wholeNumber(given("batch-duration-sec"), BOUNDS.batchDurationSec, "3600") ??
+      d.batchDurationSec,
+    identity: identityOf(given("identity")) ?? d.identity,
+    syncIntervalMs: wholeNumber(given("sync-interval-ms"), BOUNDS.syncIntervalMs, "100") ??
+      d.syncIntervalMs,
+    startTimeoutSec: wholeNumber(given("start-timeout-sec"), BOUNDS.startTimeoutSec, "60") ??
+      d.startTimeoutSec,
+    ...(typeof flags.kubeconfig === "string" && { kubeconfig: flags.kubeconfig }),
+    ...(typeof flags.context === "string" && { context: flags.context }),
+  };
+}
+
+/** Other names of the standard output, as they stand in many a manifest. */
+const STDOUT_PATHS = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
+
+function destinationOf(given: Given | null): string | null {
+  if (given === null || given.value === "-") return given?.value ?? null;
+  const path = plainPath(given.value);
+  if (STDOUT_PATHS.includes(path)) return "-";
+  if (isOutOfReach(path)) {
+    throw new UsageError(
+      `${given.name} must be a file, a FIFO or - for stdout, but is ${shown(given.value)}: ` +
+        `nothing under /dev, /proc and /sys can be opened once privileges were dropped.`,
+    );
+  }
+  return given.value;
+}
+
+function folderOf(given: Given | null): string | null {
+  if (given !== null && isOutOfReach(plainPath(given.value))) {
+    throw new UsageError(
+      `${given.name} must be a folder that outlives a restart, but is ${shown(given.value)}: ` +
+        `nothing under /dev, /proc and /sys can be opened once privileges were dropped.`,
+    );
+  }
+  return given?.value ?? null;
+}
+
+/** Deno refuses /proc, /sys and most of /dev (also /dev/shm) to less than all permissions. */
+function isOutOfReach(path: string): boolean {
+  return /^\/(dev|proc|sys)(\/|$)/.test(path);
+}
+
+/** An absolute path without `//`, `.` and `..`; another as it is. */
+function plainPath(path: string): string {
+  if (!path.startsWith("/")) return path;
+  const parts: string[] = [];
+  for (const part of path.split("/")) {
+    if (part === "..") parts.pop();
+    else if (part !== "" && part !== ".") parts.push(part);
+  }
+  return "/" + parts.join("/");
+}
+
+function logLevelOf(given: Given | null): LogLevel | null {
+  if (given === null) return null;
+  const name = given.value.trim().toUpperCase();
+  // Python's logging knows two names for each of these.
+  const level = name === "WARN" ? "WARNING" : name === "FATAL" ? "CRITICAL" : name;
+  const found = LOG_LEVELS.find((known) => known === level);
+  if (found !== undefined) return found;
+  throw new UsageError(
+    `${given.name} must be one of ${LOG_LEVELS.slice(1).join(", ")}, ` +
+      `but is ${shown(given.value)}. Example: INFO.`,
+  );
+}
+
+function identityOf(given: Given | null): IdentityMode | null {
+  if (given === null || given.value === "content" || given.value === "name-count") {
+    return given?.value as IdentityMode | undefined ?? null;
+  }
+  throw new UsageError(
+    `${given.name} must be content or name-count, but is ${shown(given.value)}. Example: content.`,
+  );
+}
+
+/** A whole number as Python's int() reads it: spaces around it, underscores between digits. */
+function wholeNumber(given: Given | null, bounds: Bounds, example: string): number | null {
+  if (given === null) return null;
+  const text = given.value.trim();
+  const value = /^[+-]?\d+(_\d+)*$/.test(text) ? Number(text.replaceAll("_", "")) : NaN;
+  if (value > bounds.max) {
+    throw new UsageError(
+      `${given.name} must be at most ${bounds.max.toLocaleString("en-US")}, ` +
+        `but is ${shown(given.value)}. Example: ${example}.`,
+    );
+  }
+  if (value >= bounds.min) return value;
+  const kind = bounds.min === 0 ? "a whole number, 0 or more" : "a positive whole number";
+  throw new UsageError(
+    `${given.name} must be ${kind}, but is ${shown(given.value)}. Example: ${example}.`,
+  );
+}
+
+/** A number as Python's float() reads it, between 0 and 1. */
+function rateOf(given: Given | null): number | null {
+  if (given === null) return null;
+  const digits = String.raw`\d+(?:_\d+)*`;
+  const form = new RegExp(
+    `^[+-]?(?:${digits}\\.?(?:${digits})?|\\.${digits})(?:e[+-]?${digits})?$`,
+    "i",
+  );
+  const text = given.value.trim();
+  const value = form.test(text) ? Number(text.replaceAll("_", "")) : NaN;
+  if (value > 0 && value < ERROR_RATE_MIN) {
+    throw new UsageError(
+      `${given.name} must be at least ${ERROR_RATE_MIN}, but is ${shown(given.value)}. ` +
+        `Example: ${DEFAULTS.filterErrorRate}.`,
+    );
+  }
+  if (value > 0 && value < 1) return value;
+  throw new UsageError(
+    `${given.name} must be a number above 0 and below 1, but is ${shown(given.value)}. ` +
+      `Example: ${DEFAULTS.filterErrorRate}.`,
+  );
+}
+
+function unknownFlag(argument: string): UsageError {
+  const name = argument.split("=", 1)[0]!;
+  const distances = [...WITH_VALUE, ...WITHOUT_VALUE]
+    .map((flag) => ({ flag: `--${flag}`, distance: editDistance(name, `--${flag}`) }))
+    .sort((one, other) => one.distance - other.distance);
+  const nearest = distances[0]!;
+  // A guess that changes more than a third of the name helps nobody.
+  const guess = nearest.distance * 3 <= nearest.flag.length ? ` Did you mean ${nearest.flag}?` : "";
+  return new UsageError(`Unknown flag ${shown(name)}.${guess} ${SEE_HELP}`);
+}
+
+/** Characters to insert, delete or replace to make one text of the other (Levenshtein). */
+function editDistance(one: string, other: string): number {
+  let row = Array.from({ length: other.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= one.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= other.length; j++) {
+      const replaced = row[j - 1]! + (one[i - 1] === other[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1));
+    }
+    row = next;
+  }
+  return row[other.length]!;
+}
+
+/** A value in quotes, on one line, cut where it is long. */
+function shown(value: string): string {
+  return JSON.stringify(value.length > 100 ? value.slice(0, 100) + "..." : value);
+}

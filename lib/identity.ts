@@ -1,0 +1,178 @@
+/**
+ * The identity of an occurrence: 128 bits that are the same for the same content, whatever the
+ * order of the fields and whoever wrote the JSON. docs/FORMAT.md defines it, with test vectors;
+ * each change of what is hashed, or how, needs a new {@linkcode IDENTITY_VERSION}.
+ */
+
+import { isJsonObject, type JsonObject, type JsonReviver } from "./json_bytes.ts";
+import { mixLanes, Murmur3 } from "./murmur3.ts";
+import type { IdentityMode } from "./protocol.ts";
+
+/** The version of the definition below; it stands in every ring header beside the mode. */
+export const IDENTITY_VERSION = 1;
+
+const REFERENCE_KEYS = [
+  "kind",
+  "namespace",
+  "name",
+  "uid",
+  "apiVersion",
+  "resourceVersion",
+  "fieldPath",
+];
+
+/**
+ * Fields whose value is a known object, with its keys in the order in which Kubernetes writes them:
+ * that of the Go structs ObjectReference, EventSource and EventSeries (k8s.io/api core/v1 types.go).
+ */
+export const NESTED_KEYS: ReadonlyMap<string, readonly string[]> = new Map([
+  ["involvedObject", REFERENCE_KEYS],
+  ["related", REFERENCE_KEYS],
+  ["source", ["component", "host"]],
+  ["series", ["count", "lastObservedTime"]],
+]);
+
+/** Fields that do not tell one occurrence from another. */
+export const UNHASHED_FIELDS: ReadonlySet<string> = new Set(["metadata", "kind", "apiVersion"]);
+
+const encoder = new TextEncoder();
+
+/** What precedes a part's value under the hash: its name and one zero byte. */
+export function partPrefix(name: string): Uint8Array {
+  return encoder.encode(`${name}\0`);
+}
+
+/** Adds up the parts of one event, in any order. Allocates nothing after construction. */
+export class IdentitySum {
+  readonly #hash = new Murmur3();
+  readonly #part = new Uint32Array(4);
+  readonly #sum = new Uint32Array(4);
+
+  /** Starts a new event. */
+  reset(): void {
+    this.#sum.fill(0);
+  }
+
+  /**
+   * Adds a part.
+   *
+   * @param prefix of partPrefix()
+   * @param bytes hold the canonical, non-empty value in [start, end)
+   */
+  add(prefix: Uint8Array, bytes: Uint8Array, start: number, end: number): void {
+    this.#hash.reset();
+    this.#hash.update(prefix, 0, prefix.length);
+    this.#hash.update(bytes, start, end);
+    this.#hash.finish(this.#part);
+    // A Uint32Array stores modulo 2^32.
+    for (let i = 0; i < 4; i++) this.#sum[i]! += this.#part[i]!;
+  }
+
+  /** Writes the identity of everything added since reset(). */
+  finish(into: Uint32Array): void {
+    into.set(this.#sum);
+    mixLanes(into);
+  }
+}
+
+/** A number that cannot be told by its value: what is no safe integer keeps its text. */
+class NumberText {
+  constructor(readonly text: string) {}
+}
+
+/** For parseJson(): keeps what encodeCanonical() needs to write every number. */
+export const keepNumberTexts: JsonReviver = (_key, value, context) =>
+  typeof value === "number" && !Number.isSafeInteger(value)
+    ? new NumberText(context?.source ?? String(value))
+    : value;
+
+/**
+ * The canonical text of a value parsed with {@linkcode keepNumberTexts}: compact JSON as Go's
+ * encoding/json writes it with HTML escaping.
+ *
+ * @param keys come first, in this order, where the value is an object; its others follow sorted
+ */
+export function encodeCanonical(value: unknown, keys: readonly string[] = []): string {
+  if (typeof value === "string") return encodeString(value);
+  if (value instanceof NumberText) return value.text;
+  if (Array.isArray(value)) {
+    return `[${value.map((element) => encodeCanonical(element)).join(",")}]`;
+  }
+  if (!isJsonObject(value)) return String(value);
+  const known = keys.filter((key) => Object.hasOwn(value, key));
+  const others = Object.keys(value).filter((key) => !known.includes(key)).sort();
+  const fields = [...known, ...others].map((key) =>
+    `${encodeString(key)}:${encodeCanonical(value[key])}`
+  );
+  return `{${fields.join(",")}}`;
+}
+
+// A pair of backslashes is matched too, so that the b of "\\b" is not taken for an escape.
+const REWRITTEN = /\\[\\bf]|[<>&\u2028\u2029]/g;
+
+function encodeString(text: string): string {
+  return JSON.stringify(text.toWellFormed()).replaceAll(REWRITTEN, (match) => {
+    if (match === "\\\\") return match;
+    if (match === "\\b") return "\\u0008";
+    if (match === "\\f") return "\\u000c";
+    return `\\u${match.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
+}
+
+const EMPTY_VALUES: ReadonlySet<string> = new Set(["null", "{}", "[]", '""']);
+
+/**
+ * Writes the identity of a parsed event into four lanes: the slow way, for any spelling.
+ *
+ * @param event parsed with {@linkcode keepNumberTexts}
+ */
+export function identityOf(
+  event: JsonObject,
+  mode: IdentityMode,
+  sum: IdentitySum,
+  into: Uint32Array,
+): void {
+  const metadata = isJsonObject(event.metadata) ? event.metadata : {};
+  if (mode === "name-count") {
+    nameCountIdentity(pythonText(metadata.name), pythonText(event.count), into);
+    return;
+  }
+  sum.reset();
+  for (const [name, value] of Object.entries(event)) {
+    if (!UNHASHED_FIELDS.has(name)) addPart(sum, name, value);
+  }
+  addPart(sum, "metadata.namespace", metadata.namespace);
+  addPart(sum, "metadata.name", metadata.name);
+  sum.finish(into);
+}
+
+function addPart(sum: IdentitySum, name: string, value: unknown): void {
+  if (value === undefined) return;
+  const text = encodeCanonical(value, NESTED_KEYS.get(name));
+  if (EMPTY_VALUES.has(text)) return;
+  const bytes = encoder.encode(text);
+  sum.add(partPrefix(name.toWellFormed()), bytes, 0, bytes.length);
+}
+
+/** What an f-string of the Python tool makes of a value: its text, or None where there is none. */
+function pythonText(value: unknown): string {
+  if (value === undefined || value === null) return "None";
+  return typeof value === "string" ? value : encodeCanonical(value);
+}
+
+const nameCountHash = new Murmur3();
+
+/** Writes the hash of the Python tool's key; what is missing or null is named `None`, as there. */
+export function nameCountIdentity(name: string, count: string, into: Uint32Array): void {
+  const bytes = encoder.encode(`${name}-${count}`);
+  nameCountHash.reset();
+  nameCountHash.update(bytes, 0, bytes.length);
+  nameCountHash.finish(into);
+}
+
+/** An identity as 32 hexadecimal digits: the four lanes in order, each with its high digit first. */
+export function identityHex(key: Uint32Array): string {
+  let text = "";
+  for (const lane of key) text += lane.toString(16).padStart(8, "0");
+  return text;
+}

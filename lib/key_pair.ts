@@ -1,0 +1,207 @@
+/**
+ * Checks of PEM texts before Deno sees them.
+ *
+ * `Deno.createHttpClient` ends the whole process (a panic in ext/tls/lib.rs, up to Deno 2.9) where
+ * a client certificate and its key do not fit rustls: another key, a kind of key that it does not
+ * know, X.509 version 1, a critical extension that it does not know. So each of its conditions is
+ * checked here first. They are those of rustls' `CertifiedKey::from_der` and of rustls-webpki's
+ * `Cert::from_der`. No message here holds a byte of a key.
+ */
+
+import { Buffer } from "node:buffer";
+import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } from "node:crypto";
+import { UsageError } from "./errors.ts";
+
+/** A client certificate (with its chain) and its key, as PEM texts that Deno takes. */
+export interface KeyPair {
+  cert: string;
+  key: string;
+  /** End of the certificate's validity, ms since 1970. */
+  expiresMs: number;
+}
+
+interface PemBlock {
+  label: string;
+  /** The whole block, written anew: one header, 64 characters a line, one footer. */
+  pem: string;
+}
+
+/** The blocks of a PEM text, in their order, however they are indented and whatever is between. */
+function pemBlocks(text: string): PemBlock[] {
+  const blocks: PemBlock[] = [];
+  for (
+    const match of text.matchAll(/-----BEGIN ([A-Z0-9 ]+)-----((?:(?!-----)[^])*)-----END \1-----/g)
+  ) {
+    const label = match[1]!;
+    const body = match[2]!.trim();
+    // RFC 1421 headers stand before a block that is encrypted; they are kept, to tell that.
+    const lines = body.includes(":") ? [body] : body.replaceAll(/\s+/g, "").match(/.{1,64}/g) ?? [];
+    blocks.push({
+      label,
+      pem: [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ""].join("\n"),
+    });
+  }
+  return blocks;
+}
+
+/**
+ * The certificates of a CA bundle. Like client-go, it leaves out those that cannot be read.
+ *
+ * @param what names the bundle in a message
+ * @throws UsageError where none can be read
+ */
+export function caCertificates(text: string, what: string): string[] {
+  const found = pemBlocks(text).filter(({ label }) => label === "CERTIFICATE");
+  const usable = found.map(({ pem }) => pem).filter(isUsableCertificate);
+  if (usable.length > 0) return usable;
+  throw new UsageError(
+    found.length === 0
+      ? `${what} holds no PEM certificate (a block that begins with "-----BEGIN CERTIFICATE-----").`
+      : `${what} holds no certificate that can be read: its PEM text is damaged.`,
+  );
+}
+
+/** Whether rustls can read a certificate, asked where its answer is an error and not a panic. */
+function isUsableCertificate(pem: string): boolean {
+  try {
+    Deno.createHttpClient({ caCerts: [pem] }).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * A certificate and key that Deno can be given.
+ *
+ * @param what names both in a message, e.g. `the client certificate and key of user "admin"`
+ * @throws UsageError where they are no pair, or one that rustls does not know
+ */
+export function keyPair(certText: string, keyText: string, what: string): KeyPair {
+  const chain = pemBlocks(certText).filter(({ label }) => label === "CERTIFICATE");
+  const [leaf] = chain;
+  if (leaf === undefined) throw refused(what, "the certificate is no PEM certificate");
+  if (!isUsableCertificate(leaf.pem)) throw refused(what, "the certificate's PEM text is damaged");
+  const { key, pem } = privateKey(keyText, what);
+  const certificate = readCertificate(leaf.pem, what);
+  if (!certificate.checkPrivateKey(key)) {
+    throw refused(what, "the key does not match its certificate");
+  }
+  // rustls compares the encodings, so an equal key that is written otherwise is another to it.
+  const publicKey = createPublicKey(key).export({ type: "spki", format: "der" });
+  if (!certificate.raw.includes(Buffer.from(publicKey))) {
+    throw refused(what, "the certificate writes its public key in a form that is not supported");
+  }
+  const reason = unsupported(certificate.raw);
+  if (reason !== null) throw refused(what, reason);
+  return {
+    cert: chain.map(({ pem }) => pem).join(""),
+    key: pem,
+    expiresMs: Date.parse(certificate.validTo),
+  };
+}
+
+function privateKey(text: string, what: string): { key: KeyObject; pem: string } {
+  // The first key of the file, as Go takes it.
+  const block = pemBlocks(text).find(({ label }) => /(^| )PRIVATE KEY$/.test(label));
+  if (block === undefined) throw refused(what, "the key is no PEM private key");
+  if (block.label.startsWith("ENCRYPTED") || block.pem.includes("ENCRYPTED")) {
+    throw refused(
+      what,
+      "the key is encrypted, and nobody is here to type its password; " +
+        "write it without one (openssl pkey -in KEY -out PLAIN)",
+    );
+  }
+  let key: KeyObject;
+  try {
+    key = createPrivateKey(block.pem);
+  } catch {
+    throw refused(what, "the key cannot be read: its PEM text is damaged or of an unknown kind");
+  }
+  if (!isKnownKind(key)) {
+    throw refused(
+      what,
+      "the key must be RSA (2048 to 8192 bits), ECDSA (P-256, P-384, P-521) or Ed25519",
+    );
+  }
+  // Written anew, because node:crypto forgives more in an encoding than rustls does.
+  return { key, pem: key.export({ type: "pkcs8", format: "pem" }).toString() };
+}
+
+/** The kinds of key that rustls' provider aws-lc-rs signs with. */
+function isKnownKind(key: KeyObject): boolean {
+  const { modulusLength = 0, namedCurve = "" } = key.asymmetricKeyDetails ?? {};
+  switch (key.asymmetricKeyType) {
+    case "rsa":
+      return modulusLength >= 2048 && modulusLength <= 8192;
+    case "ec":
+      return ["prime256v1", "secp384r1", "secp521r1"].includes(namedCurve);
+    case "ed25519":
+      return true;
+    default:
+      return false;
+  }
+}
+
+function readCertificate(pem: string, what: string): X509Certificate {
+  try {
+    return new X509Certificate(pem);
+  } catch {
+    throw refused(what, "the certificate's PEM text is damaged");
+  }
+}
+
+function refused(what: string, why: string): UsageError {
+  return new UsageError(`Cannot use ${what}: ${why}.`);
+}
+
+/** Extensions (under 2.5.29) that rustls-webpki reads, and so takes where they are critical. */
+const KNOWN_EXTENSIONS = new Set([15, 17, 19, 30, 31, 37]);
+
+/** Why rustls-webpki refuses a certificate that it would take as a CA; null where it does not. */
+function unsupported(der: Uint8Array): string | null {
+  const certificate = derValue(der, 0);
+  const body = derValue(der, certificate.start);
+  const version = derValue(der, body.start);
+  if (version.tag !== 0xa0 || der[version.start + 2] !== 2) {
+    return "the certificate is X.509 version 1, and only version 3 is supported; issue it again " +
+      'with an extension, for example "extendedKeyUsage = clientAuth"';
+  }
+  for (let at = version.end; at < body.end;) {
+    const field = derValue(der, at);
+    if (field.tag === 0xa3) return criticalExtension(der, derValue(der, field.start));
+    at = field.end;
+  }
+  return null;
+}
+
+/** RFC 5280 4.1: Extension ::= SEQUENCE { extnID OID, critical BOOLEAN DEFAULT FALSE, value } */
+function criticalExtension(der: Uint8Array, list: DerValue): string | null {
+  for (let at = list.start; at < list.end;) {
+    const extension = derValue(der, at);
+    const id = derValue(der, extension.start);
+    const next = derValue(der, id.end);
+    const critical = next.tag === 0x01 && der[next.start] !== 0;
+    const known = id.end - id.start === 3 && der[id.start] === 0x55 && der[id.start + 1] === 0x1d &&
+      KNOWN_EXTENSIONS.has(der[id.start + 2]!);
+    if (critical && !known) return "the certificate has a critical extension that is not supported";
+    at = extension.end;
+  }
+  return null;
+}
+
+interface DerValue {
+  tag: number;
+  start: number;
+  end: number;
+}
+
+/** One value of DER whose certificate was already found to be well-formed. */
+function derValue(der: Uint8Array, at: number): DerValue {
+  const first = der[at + 1]!;
+  if (first < 0x80) return { tag: der[at]!, start: at + 2, end: at + 2 + first };
+  let length = 0;
+  const start = at + 2 + (first & 0x7f);
+  for (let i = at + 2; i < start; i++) length = length * 256 + der[i]!;
+  return { tag: der[at]!, start, end: start + length };
+}

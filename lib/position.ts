@@ -1,0 +1,131 @@
+/**
+ * Where a watch stands, and the rules by which that moves.
+ *
+ * Only events of a WATCH move it: they come in the order of their resourceVersions. A LIST comes
+ * in the order of keys and sets the position only where nothing is known, or where etcd went back.
+ * A BOOKMARK never moves it: the API server sends none for events in between (they have no watch
+ * cache, kubernetes/kubernetes#120348), and no event stands behind one that could be a witness.
+ *
+ * Invariant: a WATCH begun at `previous` showed the witness, bearing `rv`, as its first event
+ * (unless the witness is null). So whoever begins there again and is shown something else is
+ * no longer on the same history.
+ */
+
+import { identityHex } from "./identity.ts";
+import type { Position } from "./protocol.ts";
+
+const DECIMAL = /^(?:0|[1-9][0-9]*)$/;
+
+/**
+ * Orders two resourceVersions as KEP-5504 allows: plain decimals by length, then digit by digit,
+ * whatever their size. Null where one of them is none: such may only be compared for equality.
+ */
+export function compareVersions(a: string, b: string): -1 | 0 | 1 | null {
+  if (a === b) return 0;
+  if (!DECIMAL.test(a) || !DECIMAL.test(b)) return null;
+  if (a.length !== b.length) return a.length < b.length ? -1 : 1;
+  return a < b ? -1 : 1;
+}
+
+/** The position of one watch, as it moves. Allocates nothing for an event. */
+export class WatchPosition {
+  #rv: string | null = null;
+  #previous = "";
+  #hasWitness = false;
+  readonly #witness = new Uint32Array(4);
+  #listOwed = false;
+
+  /** @param position of the checkpoint; null = nothing is known */
+  constructor(position: Position | null) {
+    if (position === null) return;
+    this.#rv = position.rv;
+    this.#previous = position.previous;
+    this.#listOwed = position.listOwed;
+    this.#hasWitness = position.witness !== null && /^[0-9a-f]{32}$/.test(position.witness);
+    if (!this.#hasWitness) return;
+    for (let lane = 0; lane < 4; lane++) {
+      this.#witness[lane] = parseInt(position.witness!.slice(8 * lane, 8 * lane + 8), 16);
+    }
+  }
+
+  /** The last resourceVersion met, or the LIST's; null = nothing is known. */
+  get rv(): string | null {
+    return this.#rv;
+  }
+
+  /** Where a WATCH resumes; "" where nothing is known. */
+  get previous(): string {
+    return this.#previous;
+  }
+
+  /** Whether a resumed watch can be proved to go on in the same history. */
+  get hasWitness(): boolean {
+    return this.#hasWitness;
+  }
+
+  /** Whether a LIST is owed. Only the reflector changes it. */
+  get listOwed(): boolean {
+    return this.#listOwed;
+  }
+
+  set listOwed(owed: boolean) {
+    this.#listOwed = owed;
+  }
+
+  /** As the checkpoint keeps it. */
+  snapshot(): Position | null {
+    if (this.#rv === null) return null;
+    return {
+      rv: this.#rv,
+      witness: this.#hasWitness ? identityHex(this.#witness) : null,
+      previous: this.#previous,
+      listOwed: this.#listOwed,
+    };
+  }
+
+  /** Whether this is the witness: the same resourceVersion and the same identity. */
+  isWitness(rv: string, key: Uint32Array): boolean {
+    if (!this.#hasWitness || rv !== this.#rv) return false;
+    for (let lane = 0; lane < 4; lane++) if (key[lane] !== this.#witness[lane]) return false;
+    return true;
+  }
+
+  /**
+   * The first event of a WATCH that was begun at `from`. If it is the witness, it is met again and
+   * nothing changes: `previous` must stay the version before it. Anything else is the truth of
+   * whatever history the server is on now.
+   */
+  meetFirst(rv: string, key: Uint32Array, from: string): void {
+    if (!this.isWitness(rv, key)) this.#set(rv, key, from);
+  }
+
+  /**
+   * Any later event of a WATCH. Of several under one resourceVersion (etcd deletes up to 1000 keys
+   * of a lease in one revision) the first stays the witness.
+   *
+   * @returns false where resourceVersions went back: then nothing is certain, and a LIST is owed
+   */
+  meetNext(rv: string, key: Uint32Array): boolean {
+    return rv === this.#rv || this.#set(rv, key, this.#rv!);
+  }
+
+  /** The first LIST, or the first after etcd went back: its version, no witness, the LIST owed. */
+  begin(listVersion: string): void {
+    this.#rv = listVersion;
+    this.#previous = listVersion;
+    this.#hasWitness = false;
+    this.#listOwed = true;
+  }
+
+  #set(rv: string, key: Uint32Array, previous: string): boolean {
+    const order = compareVersions(previous, rv);
+    // A WATCH from a version that the server has not reached yet is accepted and stays silent
+    // (kubernetes/kubernetes#107457), so `previous` must never be one of a history that is gone.
+    const goesBack = order === 0 || order === 1;
+    this.#rv = rv;
+    this.#previous = goesBack ? rv : previous;
+    this.#hasWitness = !goesBack;
+    this.#witness.set(key);
+    return !goesBack;
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * What the user can choose, with the defaults and the bounds.
+ *
+ * The seven settings of the Python tool keep its names, meanings and defaults, except that the
+ * error rate here is that of the whole ring and far lower (docs/DESIGN.md, "The ring").
+ */
+
+import type { IdentityMode } from "./protocol.ts";
+
+/** The levels of Python's logging, lowest first. NOTSET shows everything. */
+export const LOG_LEVELS = ["NOTSET", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] as const;
+
+/** A level of Python's logging. */
+export type LogLevel = typeof LOG_LEVELS[number];
+
+/** Everything that the command line and the variables decide. Units are in the names. */
+export interface Settings {
+  /** Path of a file or FIFO; "-" = stdout. */
+  destination: string;
+  logLevel: LogLevel;
+  /** The state folder; must exist. */
+  persistencePath: string;
+  /** Keys a generation holds before the next one is begun. */
+  filterCapacity: number;
+  /** Of the whole ring: the chance that a new event is taken for a known one. */
+  filterErrorRate: number;
+  /** Generations kept. */
+  batchCount: number;
+  /** Age at which a new event closes a generation. */
+  batchDurationSec: number;
+  identity: IdentityMode;
+  /** Between two syncs of the destination. */
+  syncIntervalMs: number;
+  /** Exit where no API server answered within this time after the start; 0 = try for ever. */
+  startTimeoutSec: number;
+  /** The only kubeconfig to read; absent = KUBECONFIG, ~/.kube/config, service account. */
+  kubeconfig?: string;
+  /** Absent = the kubeconfig's current-context. */
+  context?: string;
+}
+
+/** What holds where nothing is given. */
+export const DEFAULTS: Readonly<Settings> = {
+  destination: "-",
+  logLevel: "INFO",
+  persistencePath: ".",
+  filterCapacity: 1_000_000,
+  filterErrorRate: 1e-9,
+  batchCount: 3,
+  batchDurationSec: 3600,
+  identity: "content",
+  syncIntervalMs: 100,
+  startTimeoutSec: 0,
+};
+
+/** Bounds of a number, both included. */
+export interface Bounds {
+  min: number;
+  max: number;
+}
+
+/** Bounds of the whole numbers. A value outside is refused, never cut to fit. */
+export const BOUNDS = {
+  /** 2^28 keys are 1.6 GB of memory a generation at the default rate; more is a typing error. */
+  filterCapacity: { min: 1, max: 2 ** 28 },
+  /** Each generation is a file that is open and tested for every event. */
+  batchCount: { min: 1, max: 1000 },
+  /** Ten years. */
+  batchDurationSec: { min: 1, max: 315_360_000 },
+  syncIntervalMs: { min: 1, max: 60_000 },
+  /** A week, well below the 24.8 days that a timer can wait. */
+  startTimeoutSec: { min: 0, max: 604_800 },
+} as const satisfies Partial<Record<keyof Settings, Bounds>>;
+
+/** Below this the filter's size would be ruled by its 128-bit keys, not by the rate asked for. */
+export const ERROR_RATE_MIN = 1e-15;
+
+/** From here on the rate is a loss that one can notice; old manifests say 0.01. */
+const ERROR_RATE_WARNING = 0.001;
+
+/** What the user should be told about settings that are obeyed but cost events. */
+export function settingsWarnings(settings: Settings): string[] {
+  const rate = settings.filterErrorRate;
+  if (rate < ERROR_RATE_WARNING) return [];
+  const lost = Math.round(rate * 1_000_000).toLocaleString("en-US");
+  return [
+    `FILTER_ERROR_RATE is ${rate}: of a million new events up to ${lost} may be taken for known ` +
+    `ones and never be written. Unset it for the default of ${DEFAULTS.filterErrorRate}, which ` +
+    `costs about 6 bytes a key.`,
+  ];
+}

@@ -1,0 +1,200 @@
+/**
+ * A WATCH response: from a stream of bytes to lines, and from a line to what it says.
+ *
+ * An API server writes one JSON object a line (Go's json.Encoder). Lines are found in the window
+ * that they were read into and never copied; unfinished ones are never looked into.
+ */
+
+import { ByteWindow } from "./byte_window.ts";
+import { startsWith } from "./canonical_json.ts";
+import type { EventScan } from "./event_scan.ts";
+import {
+  CLOSE_OBJECT,
+  excerpt,
+  fieldRange,
+  FormatError,
+  isJsonObject,
+  NESTING_MAX,
+  parseJson,
+  printable,
+  skipSpace,
+} from "./json_bytes.ts";
+import { LINE_BYTES_MAX } from "./limits.ts";
+import type { IdentityMode } from "./protocol.ts";
+
+const LINE_FEED = 0x0a;
+
+/**
+ * Splits a stream into lines: room() and the read, fill(), then next() until it says false.
+ * Each byte is looked at once, however the stream is cut.
+ */
+export class WatchLines {
+  /** The line that next() found: [start, end) of bytes, without its `\n`. */
+  start = 0;
+  /** See start. */
+  end = 0;
+  readonly #window: ByteWindow;
+  readonly #lineBytesMax: number;
+  #lineStart = 0;
+  #searched = 0;
+  #rest = 0;
+
+  /** @param lineBytesMax longest line, bytes without its `\n`; {@linkcode LINE_BYTES_MAX} unless told */
+  constructor(lineBytesMax: number = LINE_BYTES_MAX) {
+    this.#lineBytesMax = lineBytesMax;
+    this.#window = new ByteWindow(lineBytesMax + 1);
+  }
+
+  /** Holds the lines until the next room(). */
+  get bytes(): Uint8Array<ArrayBuffer> {
+    return this.#window.bytes;
+  }
+
+  /** Bytes behind the last whole line. At the end of the stream they are to be forgotten. */
+  get rest(): number {
+    return this.#rest;
+  }
+
+  /** Where to read into next. All whole lines must have been taken. */
+  room(): Uint8Array<ArrayBuffer> {
+    const room = this.#window.room(this.#lineStart);
+    this.#searched -= this.#lineStart;
+    this.#lineStart = 0;
+    return room;
+  }
+
+  /** Takes what a BYOB read into room() returned, with the window that it carries. */
+  fill(view: Uint8Array<ArrayBuffer>): void {
+    this.#window.fill(view);
+    this.#rest += view.byteLength;
+  }
+
+  /**
+   * Finds the next whole line; false where more bytes are needed.
+   *
+   * @throws FormatError where a line, also an unfinished one, is longer than lineBytesMax
+   */
+  next(): boolean {
+    const { bytes } = this.#window;
+    const at = bytes.indexOf(LINE_FEED, this.#searched);
+    const lineEnd = at < 0 ? bytes.length : at;
+    if (lineEnd - this.#lineStart > this.#lineBytesMax) {
+      const start = excerpt(bytes, this.#lineStart, lineEnd);
+      throw new FormatError(
+        `A line of the watch is longer than ${this.#lineBytesMax} bytes; it begins ${start}`,
+      );
+    }
+    this.#searched = lineEnd;
+    if (at < 0) return false;
+    this.start = this.#lineStart;
+    this.end = at;
+    this.#lineStart = this.#searched = at + 1;
+    this.#rest = bytes.length - this.#lineStart;
+    return true;
+  }
+}
+
+/** A Kubernetes Status, as far as it was there: zero and empty texts stand for what was not. */
+export interface WatchStatus {
+  code: number;
+  reason: string;
+  message: string;
+  /** details.retryAfterSeconds, where the server gave a positive number. */
+  retryAfterSeconds?: number;
+}
+
+/** What a line of a WATCH says. */
+export type WatchLine =
+  /** The event is in the EventScan that was given. */
+  | { readonly type: "ADDED" | "MODIFIED" | "DELETED" }
+  /** resourceVersion: null where it has none. */
+  | { readonly type: "BOOKMARK"; readonly resourceVersion: string | null }
+  | { readonly type: "ERROR"; readonly status: WatchStatus }
+  /** Nothing but whitespace, which may stand between JSON texts. */
+  | { readonly type: "BLANK" }
+  /** No watch event. `excerpt`: its first 200 bytes, printable. */
+  | { readonly type: "INVALID"; readonly reason: string; readonly excerpt: string };
+
+/** How the server begins its lines; made once, since no event is worth an allocation. */
+const CANONICAL = (["ADDED", "MODIFIED", "DELETED"] as const).map((type) => ({
+  line: { type } as const,
+  prefix: new TextEncoder().encode(`{"type":"${type}","object":`),
+}));
+
+/**
+ * Reads the line [start, end), `\n` not included, and scans its event into `scan`. Whitespace and
+ * key order are free; of duplicate keys the last counts, as for JSON.parse.
+ */
+export function readWatchLine(
+  scan: EventScan,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  mode: IdentityMode,
+): WatchLine {
+  for (const { line, prefix } of CANONICAL) {
+    if (!startsWith(bytes, start, end, prefix) || bytes[end - 1] !== CLOSE_OBJECT) continue;
+    // If these bytes are an Event, then the line is exactly that Event in its wrapper. If not,
+    // they may still be more than the object: a third key, whitespace, a second "object".
+    if (scan.scan(bytes, start + prefix.length, end - 1, mode) === null) return line;
+    break;
+  }
+  return readSlowly(scan, bytes, start, end, mode);
+}
+
+function readSlowly(
+  scan: EventScan,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  mode: IdentityMode,
+): WatchLine {
+  if (skipSpace(bytes, start, end) === end) return { type: "BLANK" };
+  const invalid = (reason: string): WatchLine => {
+    return { type: "INVALID", reason, excerpt: excerpt(bytes, start, end) };
+  };
+  let line: unknown;
+  try {
+    // The wrapper is a level of its own: the bound of the object is the same in any spelling.
+    line = parseJson(bytes, start, end, { nestingMax: NESTING_MAX + 1 });
+  } catch (error) {
+    if (error instanceof FormatError) return invalid(error.message);
+    throw error;
+  }
+  if (!isJsonObject(line)) return invalid("not an object");
+  const { type, object } = line;
+  // An ERROR comes first: its object is a Status, without a resourceVersion, or anything at all.
+  if (type === "ERROR") return { type, status: statusOf(object) };
+  if (typeof type !== "string") return invalid("no type");
+  const known = CANONICAL.find((candidate) => candidate.line.type === type);
+  if (known === undefined && type !== "BOOKMARK") {
+    return invalid(`unknown type "${printable(type.slice(0, 40))}"`);
+  }
+  if (!isJsonObject(object)) return invalid("no object");
+  if (known === undefined) {
+    return { type: "BOOKMARK", resourceVersion: resourceVersionOf(object) };
+  }
+  const range = fieldRange(bytes, start, end, "object")!;
+  const reason = scan.scan(bytes, range.start, range.end, mode);
+  return reason === null ? known.line : invalid(reason);
+}
+
+function resourceVersionOf(object: Record<string, unknown>): string | null {
+  if (!isJsonObject(object.metadata)) return null;
+  const { resourceVersion } = object.metadata;
+  return typeof resourceVersion === "string" && resourceVersion !== "" ? resourceVersion : null;
+}
+
+/** A Status as parsed (apimachinery meta/v1 types.go), from a server that may send anything. */
+function statusOf(object: unknown): WatchStatus {
+  if (!isJsonObject(object)) return { code: 0, reason: "", message: "" };
+  const { code, reason, message, details } = object;
+  const status: WatchStatus = {
+    code: typeof code === "number" ? code : 0,
+    reason: typeof reason === "string" ? reason : "",
+    message: typeof message === "string" ? message : "",
+  };
+  const seconds = isJsonObject(details) ? details.retryAfterSeconds : undefined;
+  if (typeof seconds === "number" && seconds > 0) status.retryAfterSeconds = seconds;
+  return status;
+}
