@@ -24,8 +24,8 @@ import { KeySet } from "./key_set.ts";
 import { CHECKPOINT_BYTES, CHECKPOINT_MS, PENDING_KEYS_MAX, VANISHED_WAIT_MS } from "./limits.ts";
 import { log } from "./log.ts";
 import type { Destination } from "./destination.ts";
-import type { IdentityMode, Position } from "./protocol.ts";
-import { LANES_OF, type Ring } from "./ring.ts";
+import { type IdentityMode, LANES_OF, type Position } from "./protocol.ts";
+import type { Ring } from "./ring.ts";
 import { Abandoned, surely, Trouble, untilItWorks } from "./trouble.ts";
 
 /** What a commit needs to know. */

@@ -8,8 +8,8 @@
  * `Cert::from_der`. No message here holds a byte of a key.
  */
 
-import { Buffer } from "node:buffer";
-import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } from "node:crypto";
+import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
+import { certificateFacts } from "./certificate.ts";
 import { UsageError } from "./errors.ts";
 
 /** A client certificate (with its chain) and its key, as PEM texts that Deno takes. */
@@ -82,23 +82,24 @@ export function keyPair(certText: string, keyText: string, what: string): KeyPai
   const [leaf] = chain;
   if (leaf === undefined) throw refused(what, "the certificate is no PEM certificate");
   if (!isUsableCertificate(leaf.pem)) throw refused(what, "the certificate's PEM text is damaged");
+  const facts = certificateFacts(bytesOf(leaf.pem));
+  if (!facts.isVersion3) {
+    throw refused(
+      what,
+      "the certificate is X.509 version 1, and only version 3 is supported; issue it again with " +
+        'an extension, for example "extendedKeyUsage = clientAuth"',
+    );
+  }
+  if (facts.hasUnknownCritical) {
+    throw refused(what, "the certificate has a critical extension that is not supported");
+  }
   const { key, pem } = privateKey(keyText, what);
-  const certificate = readCertificate(leaf.pem, what);
-  if (!certificate.checkPrivateKey(key)) {
+  // rustls compares the encodings too: a key that is written otherwise is another to it.
+  const publicKey = createPublicKey(key).export({ type: "spki", format: "der" });
+  if (!publicKey.equals(facts.publicKey)) {
     throw refused(what, "the key does not match its certificate");
   }
-  // rustls compares the encodings, so an equal key that is written otherwise is another to it.
-  const publicKey = createPublicKey(key).export({ type: "spki", format: "der" });
-  if (!certificate.raw.includes(Buffer.from(publicKey))) {
-    throw refused(what, "the certificate writes its public key in a form that is not supported");
-  }
-  const reason = unsupported(certificate.raw);
-  if (reason !== null) throw refused(what, reason);
-  return {
-    cert: chain.map(({ pem }) => pem).join(""),
-    key: pem,
-    expiresMs: Date.parse(certificate.validTo),
-  };
+  return { cert: chain.map(({ pem }) => pem).join(""), key: pem, expiresMs: facts.expiresMs };
 }
 
 function privateKey(text: string, what: string): { key: KeyObject; pem: string } {
@@ -143,65 +144,10 @@ function isKnownKind(key: KeyObject): boolean {
   }
 }
 
-function readCertificate(pem: string, what: string): X509Certificate {
-  try {
-    return new X509Certificate(pem);
-  } catch {
-    throw refused(what, "the certificate's PEM text is damaged");
-  }
+function bytesOf(pem: string): Uint8Array {
+  return Uint8Array.from(atob(pem.replaceAll(/-----.*-----/g, "")), (char) => char.charCodeAt(0));
 }
 
 function refused(what: string, why: string): UsageError {
   return new UsageError(`Cannot use ${what}: ${why}.`);
-}
-
-/** Extensions (under 2.5.29) that rustls-webpki reads, and so takes where they are critical. */
-const KNOWN_EXTENSIONS = new Set([15, 17, 19, 30, 31, 37]);
-
-/** Why rustls-webpki refuses a certificate that it would take as a CA; null where it does not. */
-function unsupported(der: Uint8Array): string | null {
-  const certificate = derValue(der, 0);
-  const body = derValue(der, certificate.start);
-  const version = derValue(der, body.start);
-  if (version.tag !== 0xa0 || der[version.start + 2] !== 2) {
-    return "the certificate is X.509 version 1, and only version 3 is supported; issue it again " +
-      'with an extension, for example "extendedKeyUsage = clientAuth"';
-  }
-  for (let at = version.end; at < body.end;) {
-    const field = derValue(der, at);
-    if (field.tag === 0xa3) return criticalExtension(der, derValue(der, field.start));
-    at = field.end;
-  }
-  return null;
-}
-
-/** RFC 5280 4.1: Extension ::= SEQUENCE { extnID OID, critical BOOLEAN DEFAULT FALSE, value } */
-function criticalExtension(der: Uint8Array, list: DerValue): string | null {
-  for (let at = list.start; at < list.end;) {
-    const extension = derValue(der, at);
-    const id = derValue(der, extension.start);
-    const next = derValue(der, id.end);
-    const critical = next.tag === 0x01 && der[next.start] !== 0;
-    const known = id.end - id.start === 3 && der[id.start] === 0x55 && der[id.start + 1] === 0x1d &&
-      KNOWN_EXTENSIONS.has(der[id.start + 2]!);
-    if (critical && !known) return "the certificate has a critical extension that is not supported";
-    at = extension.end;
-  }
-  return null;
-}
-
-interface DerValue {
-  tag: number;
-  start: number;
-  end: number;
-}
-
-/** One value of DER whose certificate was already found to be well-formed. */
-function derValue(der: Uint8Array, at: number): DerValue {
-  const first = der[at + 1]!;
-  if (first < 0x80) return { tag: der[at]!, start: at + 2, end: at + 2 + first };
-  let length = 0;
-  const start = at + 2 + (first & 0x7f);
-  for (let i = at + 2; i < start; i++) length = length * 256 + der[i]!;
-  return { tag: der[at]!, start, end: start + length };
 }

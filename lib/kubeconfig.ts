@@ -157,7 +157,8 @@ function fromKubeconfig(
   const secure = url.protocol === "https:";
   const environment = surroundings.environment();
   const spec = user === null ? ANONYMOUS : userSpec(user, pluginInfo, environment);
-  if (!secure && user !== null) {
+  const { cert, token, basic, exec } = spec;
+  if (!secure && [cert, token, basic, exec].some((part) => part !== null)) {
     log.warning(`The ${cluster} is reached without TLS, so no credentials are sent to it.`);
   }
   return clusterOf(url, {

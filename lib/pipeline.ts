@@ -10,9 +10,8 @@ import type { FileDestination } from "./file_destination.ts";
 import type { Io } from "./io.ts";
 import { log } from "./log.ts";
 import { PIPE_BUF, type PipeDestination } from "./pipe_destination.ts";
-import type { IdentityMode } from "./protocol.ts";
+import { type IdentityMode, KEY_LANES, LANES_OF } from "./protocol.ts";
 import type { Refresh } from "./refresh.ts";
-import { KEY_LANES, LANES_OF } from "./ring.ts";
 import { Abandoned, Trouble } from "./trouble.ts";
 
 /** Events in the order in which they were met, as lib/batch.ts reads them. */

@@ -20,7 +20,7 @@ const DECIMAL = /^(?:0|[1-9][0-9]*)$/;
  * Orders two resourceVersions as KEP-5504 allows: plain decimals by length, then digit by digit,
  * whatever their size. Null where one of them is none: such may only be compared for equality.
  */
-export function compareVersions(a: string, b: string): -1 | 0 | 1 | null {
+export function compareRv(a: string, b: string): -1 | 0 | 1 | null {
   if (a === b) return 0;
   if (!DECIMAL.test(a) || !DECIMAL.test(b)) return null;
   if (a.length !== b.length) return a.length < b.length ? -1 : 1;
@@ -118,7 +118,7 @@ export class WatchPosition {
   }
 
   #set(rv: string, key: Uint32Array, previous: string): boolean {
-    const order = compareVersions(previous, rv);
+    const order = compareRv(previous, rv);
     // A WATCH from a version that the server has not reached yet is accepted and stays silent
     // (kubernetes/kubernetes#107457), so `previous` must never be one of a history that is gone.
     const goesBack = order === 0 || order === 1;

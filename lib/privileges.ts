@@ -7,16 +7,14 @@
 
 import { invariant } from "./errors.ts";
 
-/** What an exec plugin needs: it is run again before its credentials expire. */
-export interface PluginNeeds {
-  needsRun: boolean;
-}
-
-/** Revokes every permission of this isolate but reading and writing files (and the plugin's). */
-export async function givePermissionsUp(plugin: PluginNeeds): Promise<void> {
-  const names: Deno.PermissionName[] = ["net", "sys", "ffi", "import"];
-  // The plugin is a program of the operator's choice; it inherits our environment as with kubectl.
-  if (!plugin.needsRun) names.push("run", "env");
+/**
+ * Revokes every permission of this isolate but reading and writing files.
+ *
+ * @param keepRun a credential plugin must be run again before its credentials expire
+ */
+export async function givePermissionsUp(keepRun: boolean): Promise<void> {
+  const names: Deno.PermissionName[] = ["net", "sys", "ffi", "env"];
+  if (!keepRun) names.push("run");
   for (const name of names) {
     const status = await Deno.permissions.revoke({ name } as Deno.PermissionDescriptor);
     invariant(status.state !== "granted", `the permission "${name}" can be given up`);

@@ -43,7 +43,9 @@ export function proxyOf(server: string, env: Env): Proxy | null {
  * @returns null where Deno would ignore it: another scheme, or a user without a password
  */
 export function parseProxyUrl(value: string): string | null {
-  const match = /^(?:([a-z][a-z0-9+.-]*):\/\/)?(?:([^@/]*)@)?([^@/\s]+)(?:\/.*)?$/i.exec(value);
+  const form =
+    /^(?:([a-z][a-z0-9+.-]*):\/\/)?(?:([^@/]*)@)?((?:\[[0-9a-f:.]+\]|[^@/:\s]+)(?::\d+)?)(?:\/.*)?$/i;
+  const match = form.exec(value);
   if (match === null) return null;
   const [, scheme = "http", user, authority] = match;
   if (!["http", "https", "socks5", "socks5h"].includes(scheme.toLowerCase())) return null;

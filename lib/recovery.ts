@@ -13,9 +13,9 @@ import type { Io, IoFile } from "./io.ts";
 import { LineKeys } from "./line_keys.ts";
 import { log } from "./log.ts";
 import { folderOf, pathIn } from "./paths.ts";
-import type { IdentityMode } from "./protocol.ts";
+import { type IdentityMode, LANES_OF } from "./protocol.ts";
 import { applyRedo, writeRedo } from "./redo.ts";
-import { LANES_OF, type Ring } from "./ring.ts";
+import type { Ring } from "./ring.ts";
 
 /** Bytes of the tail that are read at once. */
 const CHUNK_BYTES = 1024 * 1024;

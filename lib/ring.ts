@@ -17,13 +17,7 @@ import { IDENTITY_VERSION } from "./identity.ts";
 import type { Io } from "./io.ts";
 import { log } from "./log.ts";
 import { pathIn } from "./paths.ts";
-import type { IdentityMode } from "./protocol.ts";
-
-/** Lanes of an event's key: content, then name-count. */
-export const KEY_LANES = 8;
-
-/** Where in the eight lanes of a key the four of a mode begin. */
-export const LANES_OF: Readonly<Record<IdentityMode, number>> = { "content": 0, "name-count": 4 };
+import { type IdentityMode, LANES_OF } from "./protocol.ts";
 
 /** Settings of the ring; units in the names. */
 export interface RingOptions {

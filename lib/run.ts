@@ -9,16 +9,15 @@
 import { BatchReader } from "./batch.ts";
 import { CheckpointFile, type WatchState } from "./checkpoint.ts";
 import { Commit } from "./commit.ts";
-import type { CredentialSource } from "./credentials.ts";
 import { openDestination } from "./destination.ts";
 import { ClusterError, InternalError, messageOf } from "./errors.ts";
 import type { Io, Timer } from "./io.ts";
-import { type Cluster, findCluster, prepareFetch } from "./kubeconfig.ts";
+import { type Cluster, loadCluster, prepareFetch } from "./kubeconfig.ts";
 import { STOP_MS, SUMMARY_MS } from "./limits.ts";
 import { log } from "./log.ts";
 import { Pipeline } from "./pipeline.ts";
 import { givePermissionsUp } from "./privileges.ts";
-import type { FromWatch, WatchSpec } from "./protocol.ts";
+import type { Credentials, FromWatch, WatchSpec } from "./protocol.ts";
 import { recover } from "./recovery.ts";
 import { Refresh } from "./refresh.ts";
 import { Ring } from "./ring.ts";
@@ -36,9 +35,8 @@ import { WatchClient } from "./watch_client.ts";
  */
 export async function run(io: Io, settings: Settings, signals: Signals): Promise<void> {
   for (const warning of settingsWarnings(settings)) log.warning(warning);
-  const { kubeconfig, context, ...shown } = settings;
-  log.info(`Settings: ${JSON.stringify(shown)}`);
-  const cluster = findCluster({ kubeconfig, context }, (name) => Deno.env.get(name));
+  log.info(`Settings: ${JSON.stringify(settings)}`);
+  const cluster = loadCluster(settings);
   const credentials = await cluster.credentialSource.load();
   log.info(`API server ${cluster.server}, from ${cluster.source}, context ${cluster.contextName}.`);
 
@@ -53,7 +51,7 @@ export async function run(io: Io, settings: Settings, signals: Signals): Promise
 
   const watches = [{ server: cluster.server, namespace: null, fieldSelector: null }];
   const specs = watches.map((watch) => specOf(watch, checkpoints.latest?.watches ?? []));
-  const session = new Session(io, settings, signals, cluster);
+  const session = new Session(io, settings, signals, cluster, credentials);
   const commit = await Commit.start(io, ring, checkpoints, {
     identity: settings.identity,
     syncIntervalMs: settings.syncIntervalMs,
@@ -65,7 +63,7 @@ export async function run(io: Io, settings: Settings, signals: Signals): Promise
   });
   log.info(`Lines go to ${commit.destination.path}.`);
   prepareFetch(cluster);
-  await session.run(commit, ring, credentials, specs);
+  await session.run(commit, ring, specs);
   lock.close();
 }
 
@@ -80,10 +78,18 @@ class Session {
   readonly #timers = new Map<string, Timer>();
   readonly #ended = Promise.withResolvers<{ error: unknown }>();
   #working: Promise<void> | null = null;
+  #credentials: Credentials;
   #connected = false;
   #stopping = false;
 
-  constructor(io: Io, settings: Settings, signals: Signals, cluster: Cluster) {
+  constructor(
+    io: Io,
+    settings: Settings,
+    signals: Signals,
+    cluster: Cluster,
+    credentials: Credentials,
+  ) {
+    this.#credentials = credentials;
     this.#io = io;
     this.#settings = settings;
     this.#signals = signals;
@@ -95,17 +101,12 @@ class Session {
     this.#ended.resolve({ error });
   }
 
-  async run(
-    commit: Commit,
-    ring: Ring,
-    credentials: Awaited<ReturnType<CredentialSource["load"]>>,
-    specs: WatchSpec[],
-  ): Promise<void> {
+  async run(commit: Commit, ring: Ring, watches: WatchSpec[]): Promise<void> {
     const client = new WatchClient(this.#cluster.netHosts, {
       onMessage: (message) => this.#receive(message, client, commit, pipeline),
       onDeath: (reason) => this.end(new InternalError(`The watch isolate died: ${reason}`)),
     });
-    await givePermissionsUp(this.#cluster.credentialSource);
+    await givePermissionsUp(this.#cluster.credentialSource.needsRun);
     const refresh = new Refresh(this.#io, ring, (request) => client.askForList(request));
     this.refresh = refresh;
     const pipeline = new Pipeline(this.#io, commit, refresh, this.#settings.identity);
@@ -117,7 +118,14 @@ class Session {
       log.info(`${signal}: stopping.`);
       this.end(null);
     };
-    client.start(this.#cluster.server, credentials, specs);
+    const { identity } = this.#settings;
+    client.start({
+      server: this.#cluster.server,
+      identity,
+      bothIdentities: ring.generations.some(({ header }) => header.identityMode !== identity),
+      credentials: this.#credentials,
+      watches,
+    });
     this.#startTimers(client, pipeline, ring);
     refresh.consider();
 
@@ -196,8 +204,9 @@ class Session {
   async #renewCredentials(client: WatchClient, refused: boolean): Promise<void> {
     const { credentialSource } = this.#cluster;
     const renewed = await credentialSource.refresh({ force: refused });
-    if (renewed !== null) log.info("Credentials changed: read again.");
-    if (renewed !== null || refused) client.updateCredentials(renewed ?? credentialSource.current);
+    if (renewed !== null) log.info("The credentials changed; new ones are in use.");
+    this.#credentials = renewed ?? this.#credentials;
+    if (renewed !== null || refused) client.updateCredentials(this.#credentials);
   }
 
   /** The batch in work is finished, unless it is blocked; what is durable stands in a checkpoint. */

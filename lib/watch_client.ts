@@ -5,7 +5,7 @@
 
 import { invariant } from "./errors.ts";
 import { BATCH_BYTES, POOL_BUFFERS } from "./limits.ts";
-import type { Credentials, FromWatch, ToWatch, WatchSpec } from "./protocol.ts";
+import type { Credentials, FromWatch, ToWatch } from "./protocol.ts";
 
 /** Called for each message; batches and `listed` one after another, in the order they were sent. */
 export interface WatchHandlers {
@@ -48,9 +48,9 @@ export class WatchClient {
   }
 
   /** Begins to list and watch. */
-  start(server: string, credentials: Credentials, watches: WatchSpec[]): void {
+  start(options: Omit<Extract<ToWatch, { type: "start" }>, "type" | "buffers">): void {
     const buffers = Array.from({ length: POOL_BUFFERS }, () => new ArrayBuffer(BATCH_BYTES));
-    this.#post({ type: "start", server, credentials, watches, buffers }, buffers);
+    this.#post({ type: "start", ...options, buffers }, buffers);
   }
 
   /** Tells the worker what to be let in with from now on. */
