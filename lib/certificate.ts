@@ -47,6 +47,12 @@ export function certificateFacts(der: Uint8Array): CertificateFacts {
   };
 }
 
+/** The AlgorithmIdentifier of a SubjectPublicKeyInfo, both DER: the kind of a public key. */
+export function algorithmOf(publicKey: Uint8Array): Uint8Array {
+  const [algorithm] = childrenOf(publicKey, valueAt(publicKey, 0));
+  return publicKey.subarray(algorithm?.at, algorithm?.end);
+}
+
 /** Extension ::= SEQUENCE { extnID OID, critical BOOLEAN DEFAULT FALSE, extnValue OCTET STRING } */
 function isUnknownCritical(der: Uint8Array, extension: DerValue): boolean {
   const [id, critical] = childrenOf(der, extension);

@@ -69,7 +69,8 @@ export class CredentialSource {
   }
 
   /**
-   * Reads everything for the first time.
+   * Reads everything for the first time. Call prepareFetch (lib/kubeconfig.ts) before: certificates
+   * are checked by Deno's TLS, which reads its roots once.
    *
    * @throws UsageError where a file is missing, empty, no PEM text, or no pair; ClusterError where
    * the plugin fails

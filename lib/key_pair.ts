@@ -8,8 +8,9 @@
  * `Cert::from_der`. No message here holds a byte of a key.
  */
 
+import type { Buffer } from "node:buffer";
 import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
-import { certificateFacts } from "./certificate.ts";
+import { algorithmOf, certificateFacts } from "./certificate.ts";
 import { UsageError } from "./errors.ts";
 
 /** A client certificate (with its chain) and its key, as PEM texts that Deno takes. */
@@ -93,16 +94,26 @@ export function keyPair(certText: string, keyText: string, what: string): KeyPai
   if (facts.hasUnknownCritical) {
     throw refused(what, "the certificate has a critical extension that is not supported");
   }
-  const { key, pem } = privateKey(keyText, what);
+  const { key, publicKey } = privateKey(keyText, what);
+  if (!isKnownKind(key, publicKey)) {
+    throw refused(
+      what,
+      "the key must be RSA (2048 to 8192 bits), ECDSA (P-256, P-384, P-521) or Ed25519",
+    );
+  }
   // rustls compares the encodings too: a key that is written otherwise is another to it.
-  const publicKey = createPublicKey(key).export({ type: "spki", format: "der" });
   if (!publicKey.equals(facts.publicKey)) {
     throw refused(what, "the key does not match its certificate");
   }
-  return { cert: chain.map(({ pem }) => pem).join(""), key: pem, expiresMs: facts.expiresMs };
+  return {
+    cert: chain.map(({ pem }) => pem).join(""),
+    // Written anew, because node:crypto forgives more in an encoding than rustls does.
+    key: key.export({ type: "pkcs8", format: "pem" }).toString(),
+    expiresMs: facts.expiresMs,
+  };
 }
 
-function privateKey(text: string, what: string): { key: KeyObject; pem: string } {
+function privateKey(text: string, what: string): { key: KeyObject; publicKey: Buffer } {
   // The first key of the file, as Go takes it.
   const block = pemBlocks(text).find(({ label }) => /(^| )PRIVATE KEY$/.test(label));
   if (block === undefined) throw refused(what, "the key is no PEM private key");
@@ -113,35 +124,30 @@ function privateKey(text: string, what: string): { key: KeyObject; pem: string }
         "write it without one (openssl pkey -in KEY -out PLAIN)",
     );
   }
-  let key: KeyObject;
   try {
-    key = createPrivateKey(block.pem);
+    const key = createPrivateKey(block.pem);
+    return { key, publicKey: createPublicKey(key).export({ type: "spki", format: "der" }) };
   } catch {
     throw refused(what, "the key cannot be read: its PEM text is damaged or of an unknown kind");
   }
-  if (!isKnownKind(key)) {
-    throw refused(
-      what,
-      "the key must be RSA (2048 to 8192 bits), ECDSA (P-256, P-384, P-521) or Ed25519",
-    );
-  }
-  // Written anew, because node:crypto forgives more in an encoding than rustls does.
-  return { key, pem: key.export({ type: "pkcs8", format: "pem" }).toString() };
 }
 
-/** The kinds of key that rustls' provider aws-lc-rs signs with. */
-function isKnownKind(key: KeyObject): boolean {
-  const { modulusLength = 0, namedCurve = "" } = key.asymmetricKeyDetails ?? {};
-  switch (key.asymmetricKeyType) {
-    case "rsa":
-      return modulusLength >= 2048 && modulusLength <= 8192;
-    case "ec":
-      return ["prime256v1", "secp384r1", "secp521r1"].includes(namedCurve);
-    case "ed25519":
-      return true;
-    default:
-      return false;
-  }
+/** AlgorithmIdentifiers of the keys that rustls' provider (aws-lc-rs) signs with, DER in hex. */
+const KNOWN_KINDS: readonly string[] = [
+  "300d06092a864886f70d0101010500", // rsaEncryption
+  "301306072a8648ce3d020106082a8648ce3d030107", // ecPublicKey, P-256
+  "301006072a8648ce3d020106052b81040022", // ecPublicKey, P-384
+  "301006072a8648ce3d020106052b81040023", // ecPublicKey, P-521
+  "300506032b6570", // Ed25519
+];
+
+/** Whether rustls signs with a key. Told by its public half, since Deno 2.6 names no curves. */
+function isKnownKind(key: KeyObject, publicKey: Uint8Array): boolean {
+  const kind = algorithmOf(publicKey).toHex();
+  if (!KNOWN_KINDS.includes(kind)) return false;
+  if (kind !== KNOWN_KINDS[0]) return true;
+  const bits = key.asymmetricKeyDetails?.modulusLength ?? 0;
+  return bits >= 2048 && bits <= 8192;
 }
 
 function bytesOf(pem: string): Uint8Array {

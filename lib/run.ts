@@ -37,6 +37,7 @@ export async function run(io: Io, settings: Settings, signals: Signals): Promise
   for (const warning of settingsWarnings(settings)) log.warning(warning);
   log.info(`Settings: ${JSON.stringify(settings)}`);
   const cluster = loadCluster(settings);
+  prepareFetch(cluster); // Before the first use of TLS, which the next line may make.
   const credentials = await cluster.credentialSource.load();
   log.info(`API server ${cluster.server}, from ${cluster.source}, context ${cluster.contextName}.`);
 
@@ -62,7 +63,6 @@ export async function run(io: Io, settings: Settings, signals: Signals): Promise
     onGenerationClosed: () => session.refresh?.consider(),
   });
   log.info(`Lines go to ${commit.destination.path}.`);
-  prepareFetch(cluster);
   await session.run(commit, ring, specs);
   lock.close();
 }

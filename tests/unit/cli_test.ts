@@ -1,0 +1,316 @@
+import { assert, assertEquals } from "@std/assert";
+import { parseCommandLine } from "../../lib/cli.ts";
+import { UsageError } from "../../lib/errors.ts";
+import { DEFAULTS, type Settings, settingsWarnings } from "../../lib/settings.ts";
+import { USAGE, versionText } from "../../lib/usage.ts";
+
+type Variables = Record<string, string>;
+
+function settingsOf(args: string[], variables: Variables = {}): Settings {
+  const command = parseCommandLine(args, (name) => variables[name]);
+  assert(command.kind === "run");
+  return command.settings;
+}
+
+/** The message of the UsageError that these arguments and variables lead to. */
+function refusal(args: string[], variables: Variables = {}): string {
+  try {
+    parseCommandLine(args, (name) => variables[name]);
+  } catch (error) {
+    assert(error instanceof UsageError, String(error));
+    assertEquals(error.exitCode, 64);
+    return error.message;
+  }
+  throw new Error("It was not refused");
+}
+
+Deno.test("parseCommandLine() gives the Python tool's defaults, but a rate of 1e-9", () => {
+  assertEquals(settingsOf([]), {
+    destination: "-",
+    logLevel: "INFO",
+    persistencePath: ".",
+    filterCapacity: 1_000_000,
+    filterErrorRate: 1e-9,
+    batchCount: 3,
+    batchDurationSec: 3600,
+    identity: "content",
+    syncIntervalMs: 100,
+    startTimeoutSec: 0,
+  });
+});
+
+/** Each setting with a value, and how that reads. */
+const GIVEN: [flag: string, value: string, key: keyof Settings, read: unknown][] = [
+  ["destination", "/var/log/events.jsonl", "destination", "/var/log/events.jsonl"],
+  ["log-level", "warn", "logLevel", "WARNING"],
+  ["persistence-path", "/var/lib/pipe", "persistencePath", "/var/lib/pipe"],
+  ["filter-capacity", "2_000", "filterCapacity", 2000],
+  ["filter-error-rate", "1e-6", "filterErrorRate", 1e-6],
+  ["batch-count", " 5 ", "batchCount", 5],
+  ["batch-duration-sec", "+60", "batchDurationSec", 60],
+  ["identity", "name-count", "identity", "name-count"],
+  ["sync-interval-ms", "250", "syncIntervalMs", 250],
+  ["start-timeout-sec", "0", "startTimeoutSec", 0],
+];
+
+Deno.test("parseCommandLine() reads each setting from a flag in both forms, and from a variable", () => {
+  for (const [flag, value, key, read] of GIVEN) {
+    const variable = `KUBE_EVENT_PIPE_${flag.replaceAll("-", "_").toUpperCase()}`;
+    const expected = { ...DEFAULTS, [key]: read };
+    assertEquals(settingsOf([`--${flag}`, value]), expected, flag);
+    assertEquals(settingsOf([`--${flag}=${value}`]), expected, flag);
+    assertEquals(settingsOf([], { [variable]: value }), expected, variable);
+  }
+});
+
+Deno.test("parseCommandLine() lets a flag beat its variable, and the last of two flags win", () => {
+  const variables = { KUBE_EVENT_PIPE_BATCH_COUNT: "7", KUBE_EVENT_PIPE_DESTINATION: "/a" };
+  assertEquals(settingsOf(["--batch-count=4"], variables).batchCount, 4);
+  assertEquals(settingsOf(["--batch-count=4"], variables).destination, "/a");
+  assertEquals(settingsOf(["--batch-count=4", "--batch-count", "5"], variables).batchCount, 5);
+});
+
+Deno.test("parseCommandLine() does not read a variable whose flag is given, so a bad one is no matter", () => {
+  assertEquals(
+    settingsOf(["--batch-count=4"], { KUBE_EVENT_PIPE_BATCH_COUNT: "many" }).batchCount,
+    4,
+  );
+});
+
+Deno.test("parseCommandLine() ignores what is empty: arguments, values, variables", () => {
+  const variables = { KUBE_EVENT_PIPE_BATCH_COUNT: "", KUBE_EVENT_PIPE_IDENTITY: "" };
+  assertEquals(settingsOf([""], variables), DEFAULTS);
+  assertEquals(settingsOf(["--context", "", "--batch-count=", ""], variables), DEFAULTS);
+  assertEquals(
+    settingsOf(["--batch-count", ""], { KUBE_EVENT_PIPE_BATCH_COUNT: "7" }).batchCount,
+    7,
+  );
+});
+
+Deno.test("parseCommandLine() takes --kubeconfig and --context, which are no variables of ours", () => {
+  const settings = settingsOf(["--kubeconfig", "/k", "--context=1"], {
+    KUBE_EVENT_PIPE_KUBECONFIG: "/x",
+    KUBECONFIG: "/y",
+  });
+  assertEquals([settings.kubeconfig, settings.context], ["/k", "1"]);
+});
+
+Deno.test("parseCommandLine() knows stdout by its other names", () => {
+  for (
+    const name of [
+      "-",
+      "/dev/stdout",
+      "/dev/fd/1",
+      "/proc/self/fd/1",
+      "//dev/./stdout",
+      "/a/../dev/stdout",
+    ]
+  ) {
+    assertEquals(settingsOf(["--destination", name]).destination, "-", name);
+    assertEquals(settingsOf([], { KUBE_EVENT_PIPE_DESTINATION: name }).destination, "-", name);
+  }
+});
+
+Deno.test("parseCommandLine() keeps an odd path as it is given", () => {
+  for (const path of ["./-", "-5", "a=b", "/device/x", "dev/null", "/proc2", "a\nb"]) {
+    assertEquals(settingsOf(["--destination", path]).destination, path);
+  }
+  assertEquals(settingsOf(["--destination=--x"]).destination, "--x");
+});
+
+Deno.test("parseCommandLine() reads whole numbers as Python's int() does", () => {
+  for (const [text, value] of [["007", 7], ["1_0_0", 100], ["\t12\n", 12], ["+3", 3]] as const) {
+    assertEquals(settingsOf(["--batch-count", text]).batchCount, value, text);
+  }
+  for (const text of ["1__0", "_1", "1_", "0x10", "1e3", "1.0", "1,000", "three", "½", "-", " "]) {
+    assertEquals(
+      refusal([`--batch-count=${text}`]),
+      `--batch-count must be a positive whole number, but is ${JSON.stringify(text)}. Example: 3.`,
+    );
+  }
+});
+
+Deno.test("parseCommandLine() reads a rate as Python's float() does", () => {
+  for (
+    const [text, value] of [["0.01", 0.01], [".5", 0.5], ["1E-3", 1e-3], [" 0.0_1 ", 0.01], [
+      "5.e-1",
+      0.5,
+    ]] as const
+  ) {
+    assertEquals(settingsOf(["--filter-error-rate", text]).filterErrorRate, value, text);
+  }
+  for (const text of ["0", "1", "-0.1", "1.5", "nan", "inf", "0,1", "1%", "e-9", ".", "1e"]) {
+    assertEquals(
+      refusal([], { KUBE_EVENT_PIPE_FILTER_ERROR_RATE: text }),
+      `KUBE_EVENT_PIPE_FILTER_ERROR_RATE must be a number above 0 and below 1, ` +
+        `but is ${JSON.stringify(text)}. Example: 1e-9.`,
+    );
+  }
+  assertEquals(
+    refusal(["--filter-error-rate=1e-16"]),
+    '--filter-error-rate must be at least 1e-15, but is "1e-16". Example: 1e-9.',
+  );
+});
+
+Deno.test("parseCommandLine() refuses zero, negative and huge numbers, and names the variable", () => {
+  for (const value of ["0", "-3"]) {
+    assertEquals(
+      refusal([], { KUBE_EVENT_PIPE_BATCH_COUNT: value }),
+      `KUBE_EVENT_PIPE_BATCH_COUNT must be a positive whole number, but is "${value}". Example: 3.`,
+    );
+  }
+  assertEquals(
+    refusal([], { KUBE_EVENT_PIPE_FILTER_CAPACITY: "0" }),
+    'KUBE_EVENT_PIPE_FILTER_CAPACITY must be a positive whole number, but is "0". Example: 1_000_000.',
+  );
+  assertEquals(
+    refusal(["--filter-capacity=1_000_000_000"]),
+    '--filter-capacity must be at most 268,435,456, but is "1_000_000_000". Example: 1_000_000.',
+  );
+  assertEquals(
+    refusal(["--batch-count", "1001"]),
+    '--batch-count must be at most 1,000, but is "1001". Example: 3.',
+  );
+  assertEquals(
+    refusal(["--batch-duration-sec", "999999999999999999999"]),
+    '--batch-duration-sec must be at most 315,360,000, but is "999999999999999999999". ' +
+      "Example: 3600.",
+  );
+  assertEquals(
+    refusal(["--sync-interval-ms=60001"]),
+    '--sync-interval-ms must be at most 60,000, but is "60001". Example: 100.',
+  );
+  assertEquals(
+    refusal(["--start-timeout-sec=-1"]),
+    '--start-timeout-sec must be a whole number, 0 or more, but is "-1". Example: 60.',
+  );
+});
+
+Deno.test("parseCommandLine() takes each name of Python's levels in any case, and no other", () => {
+  const names = {
+    debug: "DEBUG",
+    Info: "INFO",
+    WARNING: "WARNING",
+    warn: "WARNING",
+    ERROR: "ERROR",
+    critical: "CRITICAL",
+    FATAL: "CRITICAL",
+    NotSet: "NOTSET",
+  };
+  for (const [name, level] of Object.entries(names)) {
+    assertEquals(settingsOf([], { KUBE_EVENT_PIPE_LOG_LEVEL: name }).logLevel, level);
+  }
+  assertEquals(
+    refusal([], { KUBE_EVENT_PIPE_LOG_LEVEL: "verbose" }),
+    "KUBE_EVENT_PIPE_LOG_LEVEL must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL, " +
+      'but is "verbose". Example: INFO.',
+  );
+});
+
+Deno.test("parseCommandLine() refuses an unknown identity", () => {
+  assertEquals(
+    refusal(["--identity", "uid"]),
+    '--identity must be content or name-count, but is "uid". Example: content.',
+  );
+});
+
+Deno.test("parseCommandLine() names an unknown flag and the nearest known one", () => {
+  assertEquals(
+    refusal(["--destnation=/x"]),
+    'Unknown flag "--destnation". Did you mean --destination? See kube-event-pipe --help.',
+  );
+  assertEquals(
+    refusal(["--batch_count", "3"]),
+    'Unknown flag "--batch_count". Did you mean --batch-count? See kube-event-pipe --help.',
+  );
+  assertEquals(refusal(["--colour"]), 'Unknown flag "--colour". See kube-event-pipe --help.');
+  assertEquals(refusal(["-x"]), 'Unknown flag "-x". See kube-event-pipe --help.');
+  assertEquals(
+    refusal(["--no-destination=x"]),
+    'Unknown flag "--no-destination". Did you mean --destination? See kube-event-pipe --help.',
+  );
+  assertEquals(
+    refusal(["--__proto__=1"]),
+    'Unknown flag "--__proto__". See kube-event-pipe --help.',
+  );
+});
+
+Deno.test("parseCommandLine() refuses a flag without its value", () => {
+  for (const args of [["--destination"], ["--destination", "--help"], ["--destination", "-h"]]) {
+    assertEquals(
+      refusal(args),
+      "--destination needs a value: --destination=VALUE. See kube-event-pipe --help.",
+    );
+  }
+});
+
+Deno.test("parseCommandLine() refuses arguments that belong to no flag", () => {
+  for (const args of [["out.jsonl"], ["--", "out.jsonl"], ["--batch-count", "3", "out.jsonl"]]) {
+    assertEquals(
+      refusal(args),
+      'Unexpected argument "out.jsonl": kube-event-pipe takes flags only, for example ' +
+        "--destination=/var/log/events.jsonl. See kube-event-pipe --help.",
+    );
+  }
+  assert(refusal(["5"]).startsWith('Unexpected argument "5":'));
+  assert(refusal(["-"]).startsWith('Unexpected argument "-":'));
+});
+
+Deno.test("parseCommandLine() refuses paths that nobody can open once privileges are dropped", () => {
+  for (
+    const path of ["/dev/stderr", "/dev/null", "/dev/shm/x", "/proc/1/fd/1", "/sys", "/dev/fd/3"]
+  ) {
+    assertEquals(
+      refusal([`--destination=${path}`]),
+      `--destination must be a file, a FIFO or - for stdout, but is "${path}": ` +
+        "nothing under /dev, /proc and /sys can be opened once privileges were dropped.",
+    );
+  }
+  assertEquals(
+    refusal([], { KUBE_EVENT_PIPE_PERSISTENCE_PATH: "/dev/shm" }),
+    'KUBE_EVENT_PIPE_PERSISTENCE_PATH must be a folder that outlives a restart, but is "/dev/shm": ' +
+      "nothing under /dev, /proc and /sys can be opened once privileges were dropped.",
+  );
+});
+
+Deno.test("parseCommandLine() shows a value on one line and cuts a long one", () => {
+  const message = refusal(["--batch-count", "a\nb" + "x".repeat(1000)]);
+  assert(message.includes(String.raw`"a\nbx`), message);
+  assert(message.length < 250 && !message.includes("\n"), message);
+});
+
+Deno.test("parseCommandLine() answers --help and --version whatever else is wrong", () => {
+  const bad = { KUBE_EVENT_PIPE_BATCH_COUNT: "x" };
+  for (const args of [["--help"], ["-h"], ["--nonsense", "--help"], ["x", "-hV"]]) {
+    assertEquals(parseCommandLine(args, (name) => bad[name as keyof typeof bad]), { kind: "help" });
+  }
+  for (const args of [["--version"], ["-V"], ["--nonsense", "-V"]]) {
+    assertEquals(parseCommandLine(args, (name) => bad[name as keyof typeof bad]), {
+      kind: "version",
+    });
+  }
+});
+
+Deno.test("settingsWarnings() says what a rate of 0.001 or more costs, and is silent below", () => {
+  assertEquals(settingsWarnings(settingsOf(["--filter-error-rate=0.0009"])), []);
+  assertEquals(settingsWarnings(settingsOf(["--filter-error-rate=0.01"])), [
+    "FILTER_ERROR_RATE is 0.01: of a million new events up to 10,000 may be taken for known ones " +
+    "and never be written. Unset it for the default of 1e-9, which costs about 6 bytes a key.",
+  ]);
+});
+
+Deno.test("USAGE names every setting with its default, fits a terminal, and ends with the exit codes", () => {
+  for (const [flag] of GIVEN) assert(USAGE.includes(`--${flag} `), flag);
+  for (const [text, value] of [["1_000_000", DEFAULTS.filterCapacity], ["3600", 3600]] as const) {
+    assert(USAGE.includes(text) && Number(text.replaceAll("_", "")) === value);
+  }
+  for (const line of USAGE.split("\n")) assert(line.length <= 100, line);
+  for (const code of [0, 64, 65, 69, 70, 74]) assert(USAGE.includes(` ${code} `), String(code));
+});
+
+Deno.test("versionText() names our version and those of what we run on", () => {
+  assertEquals(
+    versionText({ deno: "2.8.3", v8: "14.9" }),
+    "kube-event-pipe 0.1.0 (deno 2.8.3, v8 14.9)",
+  );
+});
