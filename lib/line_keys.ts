@@ -4,7 +4,7 @@
  */
 
 import { EventScan } from "./event_scan.ts";
-import { isJsonObject, parseJson } from "./json_bytes.ts";
+import { parseJson } from "./json_bytes.ts";
 
 /** Reads one line at a time. */
 export class LineKeys {
@@ -25,7 +25,7 @@ export class LineKeys {
       return "event";
     }
     try {
-      return isJsonObject(parseJson(bytes, start, end)) ? "other" : "broken";
+      return parseJson(bytes, start, end) instanceof Map ? "other" : "broken";
     } catch {
       return "broken"; // Whatever is wrong with it, it is no whole line of ours.
     }

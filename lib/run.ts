@@ -142,6 +142,7 @@ class Session {
         return log.at(message.level, message.text);
       case "connected":
         this.#connected = true;
+        log.info(`Connected to ${this.#cluster.server}.`);
         this.#clear("start");
         return;
       case "unauthorized":

@@ -14,30 +14,33 @@ export interface WatchHandlers {
   onDeath: (reason: string) => void;
 }
 
+/**
+ * All that the watch isolate may do: reach `netHosts` ("host:port"). No files, no environment, no
+ * other process, no other host. tests/program/permissions_test.ts tries each.
+ */
+export function watchPermissions(netHosts: string[]): Deno.PermissionOptionsObject {
+  return {
+    net: netHosts,
+    read: false,
+    write: false,
+    env: false,
+    run: false,
+    sys: false,
+    ffi: false,
+    import: false,
+  };
+}
+
 /** The worker that talks to the API server. */
 export class WatchClient {
   readonly #worker: Worker;
 
-  /**
-   * Starts the worker. It may reach `netHosts` ("host:port") and nothing else: no files, no
-   * environment, no other process, no other host.
-   */
+  /** Starts the worker with {@linkcode watchPermissions}. */
   constructor(netHosts: string[], handlers: WatchHandlers) {
     this.#worker = new Worker(new URL("./watch_isolate.ts", import.meta.url), {
       type: "module",
       name: "watch",
-      deno: {
-        permissions: {
-          net: netHosts,
-          read: false,
-          write: false,
-          env: false,
-          run: false,
-          sys: false,
-          ffi: false,
-          import: false,
-        },
-      },
+      deno: { permissions: watchPermissions(netHosts) },
     });
     this.#worker.onmessage = (event: MessageEvent<FromWatch>) => handlers.onMessage(event.data);
     this.#worker.onerror = (event) => {

@@ -8,7 +8,7 @@ import { sampleEvent, sampleSeriesEvent } from "../fake/sample.ts";
 import { startFakeApiServer } from "../fake/server.ts";
 import { type ApiServerAccess, sharedApiServer } from "../real/api_server.ts";
 import { API_SERVER_HOW } from "../real/assets.ts";
-import { testNeeding } from "../support/skip.ts";
+import { needing } from "../support/skip.ts";
 
 interface Step {
   title: string;
@@ -227,7 +227,7 @@ async function cleanUp(server: Server): Promise<void> {
   }
 }
 
-testNeeding(
+Deno.test(needing(
   sharedApiServer(),
   API_SERVER_HOW,
   "the fake API server answers as a real kube-apiserver does",
@@ -263,4 +263,4 @@ testNeeding(
       await cleanUp(reference);
     }
   },
-);
+));

@@ -1,37 +1,11 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import fs from "node:fs";
 import { IoError } from "../../lib/errors.ts";
 import { FifoDestination, PIPE_BUF, StdoutDestination } from "../../lib/pipe_destination.ts";
 import { realIo } from "../../lib/real_io.ts";
+import { closeReader, makeFifo, openReader, readAvailable } from "../support/fifo.ts";
 import { until, withTempFolder } from "../support/temp.ts";
 
 const NEVER = new AbortController().signal;
-
-function makeFifo(path: string): void {
-  const { success } = new Deno.Command("mkfifo", { args: [path] }).outputSync();
-  assert(success);
-}
-
-/** Opens a FIFO for reading without waiting. */
-function openReader(path: string): number {
-  return fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
-}
-
-/** All that can be read right now. */
-function drain(fd: number): Uint8Array {
-  const parts: number[] = [];
-  const buffer = new Uint8Array(65536);
-  for (;;) {
-    let count = 0;
-    try {
-      count = fs.readSync(fd, buffer);
-    } catch (error) {
-      assertEquals((error as { code?: string }).code, "EAGAIN");
-    }
-    if (count === 0) return Uint8Array.from(parts);
-    parts.push(...buffer.subarray(0, count));
-  }
-}
 
 Deno.test("A FIFO without a reader holds lines back until one comes", async () => {
   await withTempFolder(async (folder) => {
@@ -42,8 +16,8 @@ Deno.test("A FIFO without a reader holds lines back until one comes", async () =
     await realIo.sleep(150);
     const reader = openReader(path);
     assert(await written);
-    assertEquals(new TextDecoder().decode(drain(reader)), "line\n");
-    fs.closeSync(reader);
+    assertEquals(new TextDecoder().decode(readAvailable(reader)), "line\n");
+    closeReader(reader);
     destination.release();
   });
 });
@@ -62,9 +36,9 @@ Deno.test("A full FIFO takes everything once its reader goes on, and whole write
     })();
     await until("the pipe is full", () => writes === 16); // 64 KiB
     let bytes = 0;
-    await until("all is read", () => (bytes += drain(reader).length) === 40 * PIPE_BUF);
+    await until("all is read", () => (bytes += readAvailable(reader).length) === 40 * PIPE_BUF);
     await writer;
-    fs.closeSync(reader);
+    closeReader(reader);
     destination.release();
   });
 });
@@ -76,14 +50,14 @@ Deno.test("Readers of a FIFO may come and go; the descriptor stays and no line i
     const destination = new FifoDestination(realIo, path);
     const first = openReader(path);
     assert(await destination.write(new TextEncoder().encode("1\n"), NEVER));
-    assertEquals(new TextDecoder().decode(drain(first)), "1\n");
-    fs.closeSync(first);
+    assertEquals(new TextDecoder().decode(readAvailable(first)), "1\n");
+    closeReader(first);
     const written = destination.write(new TextEncoder().encode("2\n"), NEVER);
     await realIo.sleep(100);
     const second = openReader(path);
     assert(await written);
-    assertEquals(new TextDecoder().decode(drain(second)), "2\n");
-    fs.closeSync(second);
+    assertEquals(new TextDecoder().decode(readAvailable(second)), "2\n");
+    closeReader(second);
     destination.release();
   });
 });

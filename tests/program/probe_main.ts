@@ -1,0 +1,31 @@
+/** Gives up what main gives up, then tries to dial out; run by permissions_test.ts. */
+
+import { givePermissionsUp } from "../../lib/privileges.ts";
+
+const [url, file] = Deno.args as [string, string];
+
+async function outcome(attempt: () => unknown): Promise<string> {
+  try {
+    await attempt();
+    return "done";
+  } catch (error) {
+    return (error as Error).name;
+  }
+}
+
+async function attempts(): Promise<Record<string, string>> {
+  return {
+    fetch: await outcome(async () => await (await fetch(url)).body?.cancel()),
+    connect: await outcome(async () => {
+      const { hostname, port } = new URL(url);
+      (await Deno.connect({ hostname, port: Number(port) })).close();
+    }),
+    run: await outcome(() => new Deno.Command("true").outputSync()),
+    env: await outcome(() => Deno.env.get("HOME")),
+    file: await outcome(() => Deno.readTextFileSync(file)),
+  };
+}
+
+const before = await attempts();
+await givePermissionsUp(false);
+console.log(JSON.stringify({ before, after: await attempts() }));

@@ -1,0 +1,133 @@
+/** The real program as a process of its own: started, watched through its log, signalled, ended. */
+
+import { programCommand } from "./binary.ts";
+import { until } from "./temp.ts";
+
+/** How to start it. */
+export interface ProgramOptions {
+  args?: string[];
+  /** Added to a small environment that holds nothing of the tester's own kubeconfig. */
+  env?: Record<string, string>;
+  stdout?: "piped" | "null";
+}
+
+/** A running program. */
+export class Program {
+  readonly #child: Deno.ChildProcess;
+  readonly #pumps: Promise<void>[] = [];
+  #stderr = "";
+  #stdout = "";
+  #status: Deno.CommandStatus | null = null;
+  readonly #ended: Promise<Deno.CommandStatus>;
+
+  private constructor(child: Deno.ChildProcess, stdout: boolean) {
+    this.#child = child;
+    this.#pumps.push(pump(child.stderr, (text) => this.#stderr += text));
+    if (stdout) this.#pumps.push(pump(child.stdout, (text) => this.#stdout += text));
+    this.#ended = child.status.then(async (status) => {
+      await Promise.all(this.#pumps);
+      this.#status = status;
+      return status;
+    });
+  }
+
+  /** Starts the program; it is not up yet when this returns. */
+  static start(options: ProgramOptions = {}): Program {
+    const { cmd, args } = programCommand();
+    const stdout = options.stdout ?? "piped";
+    const child = new Deno.Command(cmd, {
+      args: [...args, ...(options.args ?? [])],
+      env: { ...environment(), ...options.env },
+      clearEnv: true,
+      stdin: "null",
+      stdout,
+      stderr: "piped",
+    }).spawn();
+    return new Program(child, stdout === "piped");
+  }
+
+  /** Starts it and waits for its end. */
+  static async run(options: ProgramOptions = {}, timeoutMs = 30_000): Promise<Program> {
+    const program = Program.start(options);
+    await program.end(timeoutMs);
+    return program;
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** All that it said on stderr so far. */
+  get stderr(): string {
+    return this.#stderr;
+  }
+
+  /** All that it wrote to stdout so far. */
+  get stdout(): string {
+    return this.#stdout;
+  }
+
+  /** Its exit status; null while it runs or where a signal killed it. */
+  get code(): number | null {
+    return this.#status === null || this.#status.signal !== null ? null : this.#status.code;
+  }
+
+  /** Waits until its log says `text`, from `from` on; returns the index behind it. */
+  async says(text: string, from = 0, timeoutMs = 30_000): Promise<number> {
+    try {
+      await until(`the program says ${JSON.stringify(text)}`, () => {
+        if (this.#stderr.indexOf(text, from) >= 0) return true;
+        if (this.#status !== null) throw new Error(`It ended with status ${this.#status.code}`);
+        return false;
+      }, timeoutMs);
+    } catch (error) {
+      throw new Error(`${(error as Error).message}\nIts log:\n${this.#stderr}`);
+    }
+    return this.#stderr.indexOf(text, from) + text.length;
+  }
+
+  signal(signal: Deno.Signal): void {
+    this.#child.kill(signal);
+  }
+
+  /** Waits for its end; kills it after the time is up. */
+  async end(timeoutMs = 10_000): Promise<Deno.CommandStatus> {
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      this.#child.kill("SIGKILL");
+    }, timeoutMs);
+    const status = await this.#ended;
+    clearTimeout(timer);
+    if (late) throw new Error(`It did not end within ${timeoutMs} ms. Its log:\n${this.#stderr}`);
+    return status;
+  }
+
+  /** Sends a stop signal and waits for the end. */
+  async stop(signal: Deno.Signal = "SIGTERM"): Promise<Deno.CommandStatus> {
+    if (this.#status !== null) return this.#status;
+    this.signal(signal);
+    return await this.end();
+  }
+
+  /** Kills it, as kill -9 does. */
+  async kill(): Promise<void> {
+    if (this.#status === null) this.signal("SIGKILL");
+    await this.#ended;
+  }
+}
+
+async function pump(stream: ReadableStream<Uint8Array>, take: (text: string) => void) {
+  for await (const text of stream.pipeThrough(new TextDecoderStream())) take(text);
+}
+
+/** What any program needs, and what `deno run` needs to find its packages. */
+function environment(): Record<string, string> {
+  const names = ["PATH", "HOME", "DENO_DIR", "TMPDIR", "NPM_CONFIG_REGISTRY"];
+  const env: Record<string, string> = {};
+  for (const name of names) {
+    const value = Deno.env.get(name);
+    if (value !== undefined) env[name] = value;
+  }
+  return env;
+}
