@@ -39,7 +39,7 @@ export async function run(io: Io, settings: Settings, signals: Signals): Promise
   const cluster = loadCluster(settings);
   prepareFetch(cluster); // Before the first use of TLS, which the next line may make.
   const credentials = await cluster.credentialSource.load();
-  log.info(`API server ${cluster.server}, from ${cluster.source}, context ${cluster.contextName}.`);
+  log.info(`API server ${cluster.server}, from ${cluster.source}.`);
 
   const folder = settings.persistencePath;
   const lock = await lockStateFolder(io, folder, Deno.pid);
@@ -77,7 +77,7 @@ class Session {
   readonly #inbox: FromWatch[] = [];
   readonly #timers = new Map<string, Timer>();
   readonly #ended = Promise.withResolvers<{ error: unknown }>();
-  #working: Promise<void> | null = null;
+  #working: Promise<void> = Promise.resolve();
   #credentials: Credentials;
   #connected = false;
   #stopping = false;
@@ -152,17 +152,18 @@ class Session {
       case "batch":
       case "listed":
         this.#inbox.push(message);
-        this.#working ??= this.#work(client, commit, pipeline);
+        if (this.#inbox.length === 1) this.#working = this.#work(client, commit, pipeline);
         return;
       default:
         return message satisfies never;
     }
   }
 
+  /** Deals with the inbox until it is empty. A message stays in it while it is dealt with. */
   async #work(client: WatchClient, commit: Commit, pipeline: Pipeline): Promise<void> {
     try {
-      for (let message = this.#inbox.shift(); message; message = this.#inbox.shift()) {
-        if (this.#stopping) break;
+      for (; this.#inbox.length > 0 && !this.#stopping; this.#inbox.shift()) {
+        const message = this.#inbox[0]!;
         if (message.type === "listed") await this.refresh?.listed(commit, message.request);
         if (message.type !== "batch") continue;
         if (message.buffer !== null) {
@@ -173,8 +174,6 @@ class Session {
       }
     } catch (error) {
       this.#failed(error);
-    } finally {
-      this.#working = null;
     }
   }
 
