@@ -19,7 +19,12 @@ export interface DemoCluster {
 /** Starts a cluster with its files in `folder`. */
 export async function startDemoCluster(folder: string): Promise<DemoCluster> {
   const real = await realApiServer(`${folder}/cluster`);
-  if (real !== null) return cluster("a real kube-apiserver and etcd", real, real);
+  if (real !== null) {
+    return cluster("a real kube-apiserver and etcd", real, {
+      kubeconfig: real.kubeconfig,
+      stop: () => real.stop(),
+    });
+  }
   const server = await startFakeApiServer();
   const kubeconfig = `${folder}/kubeconfig`;
   await server.writeKubeconfig(kubeconfig);

@@ -1,6 +1,6 @@
 /**
  * `deno task demo`: the real program against an API server, under a load of all kinds of writes,
- * with a restart and a rotation in the middle, and a tally at the end.
+ * with a restart, a kill -9 and a rotation in the middle, and a tally at the end.
  */
 
 import { contentOf } from "../fake/content.ts";
@@ -29,17 +29,24 @@ try {
   await program.says("Connected to");
   const workload = new Workload(cluster.writer, OCCURRENCES);
   const writing = workload.run(showProgress);
-  await until("a fifth is written", () => workload.occurrences.size > OCCURRENCES / 5, 60_000);
+  const written = (part: number) =>
+    until(
+      `${100 * part} % are written`,
+      () => workload.occurrences.size >= part * OCCURRENCES,
+      60_000,
+    );
+  await written(0.2);
   await showLines();
   say("Restarting the program (SIGTERM, then a new process) ...");
   await program.stop();
   program = start();
   await program.says("Connected to");
-  await until(
-    "three fifths are written",
-    () => workload.occurrences.size > 0.6 * OCCURRENCES,
-    60_000,
-  );
+  await written(0.4);
+  say("Killing the program (kill -9, then a new process) ...");
+  await program.kill();
+  program = start();
+  await program.says("Connected to");
+  await written(0.6);
   say("Rotating its output (rename, then SIGHUP) ...");
   await Deno.rename(output, `${output}.1`);
   program.signal("SIGHUP");
@@ -99,7 +106,7 @@ async function showLines(): Promise<void> {
 }
 
 function say(text: string): void {
-  console.log(`\r${" ".repeat(70)}\r${text}`);
+  console.log(Deno.stdout.isTerminal() ? `\r${" ".repeat(70)}\r${text}` : text);
 }
 
 function showProgress(done: number): void {
