@@ -21,9 +21,6 @@ import {
 /** The Event object is level 1. Real ones have about 8; it bounds the recursion of valueEnd(). */
 const DEPTH_MAX = 32;
 
-/** Number.MAX_SAFE_INTEGER has 16 digits, so each number of 15 is its own canonical text. */
-const DIGITS_MAX = 15;
-
 const MINUS = 0x2d;
 const ZERO = 0x30;
 const NINE = 0x39;
@@ -100,14 +97,17 @@ function isDigit(byte: number): boolean {
   return byte >= ZERO && byte <= NINE;
 }
 
-/** No leading zero, no -0, no fraction or exponent: what follows would be no `,` `}` or `]`. */
+/**
+ * An integer in plain digits, which is canonical at any length. No -0, no leading zero, and no
+ * fraction or exponent: what is left of those is no `,` `}` or `]`, and the caller stops at it.
+ */
 function integerEnd(bytes: Uint8Array, start: number, end: number): number {
   const first = bytes[start] === MINUS ? start + 1 : start;
   if (first >= end || !isDigit(bytes[first]!)) return -1;
   if (bytes[first] === ZERO) return first === start ? first + 1 : -1;
   let at = first + 1;
   while (at < end && isDigit(bytes[at]!)) at++;
-  return at - first <= DIGITS_MAX ? at : -1;
+  return at;
 }
 
 /** Behind any `"key":value` in an object that is itself at the given depth; the outermost is 1. */

@@ -7,19 +7,18 @@
  */
 
 import { EventGrammar, type Range } from "./event_grammar.ts";
-import { identityOf, IdentitySum, keepNumberTexts, nameCountIdentity } from "./identity.ts";
+import { identityOf, IdentitySum, nameCountIdentity } from "./identity.ts";
 import {
   BACKSLASH,
   breaksLines,
   FormatError,
-  isJsonObject,
-  type JsonObject,
   parseJson,
   QUOTE,
   skipSpace,
   trimEnd,
   writeOnOneLine,
 } from "./json_bytes.ts";
+import type { JsonObject, JsonTree } from "./json_tree.ts";
 import type { IdentityMode } from "./protocol.ts";
 
 const LINE_FEED = 0x0a;
@@ -85,16 +84,17 @@ export class EventScan {
   /** scan() without the fast way, for any spelling of JSON, with whitespace around the object. */
   scanSlowly(bytes: Uint8Array, start: number, end: number, mode: IdentityMode): string | null {
     this.path = "slow";
-    let event: unknown;
+    let event: JsonTree;
     try {
-      event = parseJson(bytes, start, end, { reviver: keepNumberTexts });
+      event = parseJson(bytes, start, end);
     } catch (error) {
       if (error instanceof FormatError) return error.message;
       throw error;
     }
-    if (!isJsonObject(event)) return "not an object";
-    if (!isJsonObject(event.metadata)) return "no metadata";
-    const { resourceVersion } = event.metadata;
+    if (!(event instanceof Map)) return "not an object";
+    const metadata = event.get("metadata");
+    if (!(metadata instanceof Map)) return "no metadata";
+    const resourceVersion = metadata.get("resourceVersion");
     if (typeof resourceVersion !== "string" || resourceVersion === "") return "no resourceVersion";
     // A lone surrogate could not be put into the URL of the next request.
     if (!resourceVersion.isWellFormed()) return "a resourceVersion that is no text";
@@ -142,10 +142,10 @@ export class EventScan {
 
 /** Which of kind and apiVersion an object lacks. It has metadata, so a comma may follow them. */
 function missingTypeMeta(event: JsonObject): Uint8Array {
-  if (Object.hasOwn(event, "kind")) {
-    return Object.hasOwn(event, "apiVersion") ? TYPE_META.none : TYPE_META.apiVersion;
+  if (event.has("kind")) {
+    return event.has("apiVersion") ? TYPE_META.none : TYPE_META.apiVersion;
   }
-  return Object.hasOwn(event, "apiVersion") ? TYPE_META.kind : TYPE_META.both;
+  return event.has("apiVersion") ? TYPE_META.kind : TYPE_META.both;
 }
 
 /** Whether what is needed as text of an accepted event stands in its bytes as it is. */

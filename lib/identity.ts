@@ -4,7 +4,7 @@
  * each change of what is hashed, or how, needs a new {@linkcode IDENTITY_VERSION}.
  */
 
-import { isJsonObject, type JsonObject, type JsonReviver } from "./json_bytes.ts";
+import { JsonNumber, type JsonObject, type JsonTree } from "./json_tree.ts";
 import { mixLanes, Murmur3 } from "./murmur3.ts";
 import type { IdentityMode } from "./protocol.ts";
 
@@ -23,7 +23,7 @@ const REFERENCE_KEYS = [
 
 /**
  * Fields whose value is a known object, with its keys in the order in which Kubernetes writes them:
- * that of the Go structs ObjectReference, EventSource and EventSeries (k8s.io/api core/v1 types.go).
+ * that of the Go structs ObjectReference, EventSource and EventSeries (k8s.io/api/core/v1).
  */
 export const NESTED_KEYS: ReadonlyMap<string, readonly string[]> = new Map([
   ["involvedObject", REFERENCE_KEYS],
@@ -50,7 +50,7 @@ export class IdentitySum {
 
   /** Starts a new event. */
   reset(): void {
-    this.#sum.fill(0);
+    for (let i = 0; i < 4; i++) this.#sum[i] = 0;
   }
 
   /**
@@ -70,47 +70,46 @@ export class IdentitySum {
 
   /** Writes the identity of everything added since reset(). */
   finish(into: Uint32Array): void {
-    into.set(this.#sum);
+    for (let i = 0; i < 4; i++) into[i] = this.#sum[i]!;
     mixLanes(into);
   }
 }
 
-/** A number that cannot be told by its value: what is no safe integer keeps its text. */
-class NumberText {
-  constructor(readonly text: string) {}
-}
-
-/** For parseJson(): keeps what encodeCanonical() needs to write every number. */
-export const keepNumberTexts: JsonReviver = (_key, value, context) =>
-  typeof value === "number" && !Number.isSafeInteger(value)
-    ? new NumberText(context?.source ?? String(value))
-    : value;
-
 /**
- * The canonical text of a value parsed with {@linkcode keepNumberTexts}: compact JSON as Go's
- * encoding/json writes it with HTML escaping.
+ * The canonical text of a value: compact JSON as Go's encoding/json writes it with HTML escaping.
  *
  * @param keys come first, in this order, where the value is an object; its others follow sorted
  */
-export function encodeCanonical(value: unknown, keys: readonly string[] = []): string {
+export function encodeCanonical(value: JsonTree, keys: readonly string[] = []): string {
   if (typeof value === "string") return encodeString(value);
-  if (value instanceof NumberText) return value.text;
+  if (value instanceof JsonNumber) return encodeNumber(value);
   if (Array.isArray(value)) {
     return `[${value.map((element) => encodeCanonical(element)).join(",")}]`;
   }
-  if (!isJsonObject(value)) return String(value);
-  const known = keys.filter((key) => Object.hasOwn(value, key));
-  const others = Object.keys(value).filter((key) => !known.includes(key)).sort();
+  if (!(value instanceof Map)) return String(value);
+  const known = keys.filter((key) => value.has(key));
+  const others = [...value.keys()].filter((key) => !known.includes(key)).sort();
   const fields = [...known, ...others].map((key) =>
-    `${encodeString(key)}:${encodeCanonical(value[key])}`
+    `${encodeString(key)}:${encodeCanonical(value.get(key)!)}`
   );
   return `{${fields.join(",")}}`;
+}
+
+function encodeNumber({ text }: JsonNumber): string {
+  const value = Number(text);
+  // Adding 0 makes 0 of -0. Below 2^53 String() never writes an exponent.
+  return Number.isSafeInteger(value) ? String(value + 0) : text;
 }
 
 // A pair of backslashes is matched too, so that the b of "\\b" is not taken for an escape.
 const REWRITTEN = /\\[\\bf]|[<>&\u2028\u2029]/g;
 
+/** Characters that may need an escape, and halves of those beyond the BMP. */
+// deno-lint-ignore no-control-regex
+const SPECIAL = /["\\<>&\u0000-\u001f\u2028\u2029\ud800-\udfff]/;
+
 function encodeString(text: string): string {
+  if (!SPECIAL.test(text)) return `"${text}"`;
   return JSON.stringify(text.toWellFormed()).replaceAll(REWRITTEN, (match) => {
     if (match === "\\\\") return match;
     if (match === "\\b") return "\\u0008";
@@ -119,43 +118,42 @@ function encodeString(text: string): string {
   });
 }
 
+const NO_PREFIX = new Uint8Array();
 const EMPTY_VALUES: ReadonlySet<string> = new Set(["null", "{}", "[]", '""']);
 
-/**
- * Writes the identity of a parsed event into four lanes: the slow way, for any spelling.
- *
- * @param event parsed with {@linkcode keepNumberTexts}
- */
+/** Writes the identity of a parsed event into four lanes: the slow way, for any spelling. */
 export function identityOf(
   event: JsonObject,
   mode: IdentityMode,
   sum: IdentitySum,
   into: Uint32Array,
 ): void {
-  const metadata = isJsonObject(event.metadata) ? event.metadata : {};
+  const given = event.get("metadata");
+  const metadata: JsonObject = given instanceof Map ? given : new Map();
   if (mode === "name-count") {
-    nameCountIdentity(pythonText(metadata.name), pythonText(event.count), into);
+    nameCountIdentity(pythonText(metadata.get("name")), pythonText(event.get("count")), into);
     return;
   }
   sum.reset();
-  for (const [name, value] of Object.entries(event)) {
+  for (const [name, value] of event) {
     if (!UNHASHED_FIELDS.has(name)) addPart(sum, name, value);
   }
-  addPart(sum, "metadata.namespace", metadata.namespace);
-  addPart(sum, "metadata.name", metadata.name);
+  for (const name of ["namespace", "name"]) {
+    addPart(sum, `metadata.${name}`, metadata.get(name) ?? null);
+  }
   sum.finish(into);
 }
 
-function addPart(sum: IdentitySum, name: string, value: unknown): void {
-  if (value === undefined) return;
+function addPart(sum: IdentitySum, name: string, value: JsonTree): void {
   const text = encodeCanonical(value, NESTED_KEYS.get(name));
   if (EMPTY_VALUES.has(text)) return;
-  const bytes = encoder.encode(text);
-  sum.add(partPrefix(name.toWellFormed()), bytes, 0, bytes.length);
+  // The encoder makes U+FFFD of lone surrogates in the name, as encodeString() does in values.
+  const bytes = encoder.encode(`${name}\0${text}`);
+  sum.add(NO_PREFIX, bytes, 0, bytes.length);
 }
 
 /** What an f-string of the Python tool makes of a value: its text, or None where there is none. */
-function pythonText(value: unknown): string {
+function pythonText(value: JsonTree | undefined): string {
   if (value === undefined || value === null) return "None";
   return typeof value === "string" ? value : encodeCanonical(value);
 }
@@ -170,7 +168,7 @@ export function nameCountIdentity(name: string, count: string, into: Uint32Array
   nameCountHash.finish(into);
 }
 
-/** An identity as 32 hexadecimal digits: the four lanes in order, each with its high digit first. */
+/** An identity as 32 hexadecimal digits: the four lanes in order, high digits first. */
 export function identityHex(key: Uint32Array): string {
   let text = "";
   for (const lane of key) text += lane.toString(16).padStart(8, "0");

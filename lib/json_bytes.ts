@@ -5,6 +5,8 @@
  * on bytes that it (or the fast grammar of lib/event_grammar.ts) has already accepted.
  */
 
+import { type JsonTree, parseTree } from "./json_tree.ts";
+
 /**
  * Deepest nesting that is read. An Event has about 8 levels (its managedFields); the bound keeps
  * recursion off the end of the stack, at the same depth on every machine.
@@ -28,40 +30,18 @@ export const OPEN_OBJECT = 0x7b;
 /** `}` */
 export const CLOSE_OBJECT = 0x7d;
 
-/** The bytes of an answer are not what the API promises. The stream is ended and asked for again. */
+/** An answer is not what the API promises. Its stream is ended and asked for again. */
 export class FormatError extends Error {
   override readonly name = "FormatError";
-}
-
-/** A JSON object as it was parsed. Read it with Object.entries(): its keys come from outside. */
-export type JsonObject = { [key: string]: unknown };
-
-/**
- * Whether a value that JSON.parse made is an object: neither null, nor an array, nor what a
- * reviver put in the place of another value.
- */
-export function isJsonObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null &&
-    Object.getPrototypeOf(value) === Object.prototype;
 }
 
 // A BOM is no JSON: with ignoreBOM it stays in the text, where JSON.parse refuses it.
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const lenientUtf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** What JSON.parse tells a reviver; `source` is the text of a number as it stood in the JSON. */
-export type JsonReviver = (key: string, value: unknown, context?: { source?: string }) => unknown;
-
-/** How parseJson() is to read. */
-export interface ParseOptions {
-  /** Deepest nesting accepted; {@linkcode NESTING_MAX} where it is not given. */
-  nestingMax?: number;
-  reviver?: JsonReviver;
-}
-
 /**
  * Parses the bytes in [start, end) as one JSON text: UTF-8 without a BOM, whitespace around it
- * allowed, duplicate keys as JSON.parse has them (the last wins).
+ * allowed, valid where JSON.parse says so.
  *
  * @throws FormatError whose message says what is wrong, printable
  */
@@ -69,8 +49,8 @@ export function parseJson(
   bytes: Uint8Array,
   start: number,
   end: number,
-  options: ParseOptions = {},
-): unknown {
+  nestingMax: number = NESTING_MAX,
+): JsonTree {
   let text: string;
   try {
     text = strictUtf8.decode(bytes.subarray(start, end));
@@ -78,19 +58,18 @@ export function parseJson(
     // TextDecoder has one error for one reason: the bytes are no UTF-8.
     throw new FormatError("not UTF-8");
   }
-  const nestingMax = options.nestingMax ?? NESTING_MAX;
   if (nesting(bytes, start, end) > nestingMax) {
     throw new FormatError(`nested deeper than ${nestingMax} levels`);
   }
   try {
-    return JSON.parse(text, options.reviver);
+    return parseTree(text);
   } catch (error) {
-    // JSON.parse has no other error once the nesting is bounded; its message quotes the input.
-    throw new FormatError(`not JSON: ${printable((error as Error).message)}`);
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new FormatError(`not JSON: ${printable(error.message)}`);
   }
 }
 
-/** The deepest nesting of brackets outside strings; right for valid JSON, harmless for other bytes. */
+/** The deepest nesting of brackets outside strings, in valid JSON; some number in other bytes. */
 function nesting(bytes: Uint8Array, start: number, end: number): number {
   let depth = 0;
   let deepest = 0;
@@ -115,7 +94,7 @@ export function skipSpace(bytes: Uint8Array, start: number, end: number): number
   return at;
 }
 
-/** The end of [start, end) without the whitespace at its end; `start` where nothing else is there. */
+/** The end of [start, end) without its last whitespace; `start` where there is nothing else. */
 export function trimEnd(bytes: Uint8Array, start: number, end: number): number {
   let at = end;
   while (at > start && isSpace(bytes[at - 1])) at--;

@@ -15,7 +15,6 @@ import {
   COMMA,
   excerpt,
   FormatError,
-  isJsonObject,
   isSpace,
   OPEN_ARRAY,
   OPEN_OBJECT,
@@ -23,6 +22,7 @@ import {
   printable,
   QUOTE,
 } from "./json_bytes.ts";
+import { JsonNumber, type JsonTree } from "./json_tree.ts";
 import { LINE_BYTES_MAX } from "./limits.ts";
 import { endsScalar, ValueReader } from "./value_reader.ts";
 
@@ -70,7 +70,7 @@ export class ListItems {
 
   readonly #window: ByteWindow;
   readonly #itemBytesMax: number;
-  readonly #fields = new Map<string, unknown>();
+  readonly #fields = new Map<string, JsonTree>();
   readonly #value = new ValueReader();
   #state: State = "document";
   #key = "";
@@ -79,7 +79,7 @@ export class ListItems {
   /** Where the key, value or item that is being read begins; -1 between them. */
   #valueStart = -1;
 
-  /** @param itemBytesMax longest item, bytes; {@linkcode LINE_BYTES_MAX} unless told */
+  /** @param itemBytesMax longest item, bytes */
   constructor(itemBytesMax: number = LINE_BYTES_MAX) {
     this.#itemBytesMax = itemBytesMax;
     this.#window = new ByteWindow(Math.max(itemBytesMax, LIST_VALUE_BYTES_MAX) + 1);
@@ -140,7 +140,7 @@ export class ListItems {
     if (!this.#fields.has("items")) throw failure("found no items");
     if (this.resourceVersion === null) throw failure("found no metadata.resourceVersion");
     const metadata = this.#fields.get("metadata");
-    const token = isJsonObject(metadata) ? metadata.continue ?? "" : "";
+    const token = metadata instanceof Map ? metadata.get("continue") ?? "" : "";
     if (typeof token !== "string") throw failure("found a metadata.continue that is no string");
     return { resourceVersion: this.resourceVersion, continue: token };
   }
@@ -215,7 +215,7 @@ export class ListItems {
 
   /** Takes a key, or a top-level value other than the items. */
   #take(bytes: Uint8Array, start: number): void {
-    let parsed: unknown;
+    let parsed: JsonTree;
     try {
       parsed = parseJson(bytes, start, this.#at);
     } catch (error) {
@@ -231,7 +231,7 @@ export class ListItems {
     }
   }
 
-  #keep(field: string, value: unknown): void {
+  #keep(field: string, value: JsonTree): void {
     if (!KEPT_FIELDS.has(field)) return;
     // JSON.parse would take the last, but the first may have been acted on already.
     if (this.#fields.has(field)) throw failure(`found "${field}" twice`);
@@ -240,20 +240,25 @@ export class ListItems {
       throw failure("found items that are no array");
     }
     if (field === "kind" && value !== "EventList" && value !== "Status") {
-      const found = printable(JSON.stringify(value)).slice(0, 100);
-      throw failure(`found the kind ${found} instead of "EventList"`);
+      throw failure(`found the kind ${textOf(value).slice(0, 100)} instead of EventList`);
     }
-    if (field !== "metadata" || !isJsonObject(value)) return;
-    const { resourceVersion } = value;
+    if (field !== "metadata" || !(value instanceof Map)) return;
+    const resourceVersion = value.get("resourceVersion");
     if (typeof resourceVersion === "string" && resourceVersion !== "") {
       this.resourceVersion = resourceVersion;
     }
   }
 
   #statusText(): string {
-    const texts = ["code", "reason", "message"].map((field) => this.#fields.get(field));
-    return printable(texts.filter((text) => text !== undefined).join(", ")).slice(0, 300);
+    const fields = ["code", "reason", "message"].map((field) => this.#fields.get(field) ?? null);
+    return fields.filter((field) => field !== null).map(textOf).join(", ").slice(0, 300);
   }
+}
+
+/** A string or number as it reads, printable; of anything else that it is something else. */
+function textOf(value: JsonTree): string {
+  if (value instanceof JsonNumber) return value.text;
+  return typeof value === "string" ? printable(value) : "that is no string";
 }
 
 /** For messages: what a state stands for. */

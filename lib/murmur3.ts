@@ -24,7 +24,7 @@ export class Murmur3 {
 
   /** Starts a new hash. */
   reset(): void {
-    this.#lanes.fill(0);
+    for (let i = 0; i < 4; i++) this.#lanes[i] = 0;
     this.#tailLength = 0;
     this.#length = 0;
   }
@@ -104,7 +104,7 @@ function mixBlocks(lanes: Int32Array, bytes: Uint8Array, start: number, end: num
 
 /** A tail shorter than a block counts as if filled up with zeros: a zero word changes no lane. */
 function mixTail(lanes: Int32Array, tail: Uint8Array, length: number): void {
-  tail.fill(0, length);
+  for (let i = length; i < BLOCK; i++) tail[i] = 0;
   lanes[0]! ^= scramble(word(tail, 0), C1, 15, C2);
   lanes[1]! ^= scramble(word(tail, 4), C2, 16, C3);
   lanes[2]! ^= scramble(word(tail, 8), C3, 17, C4);

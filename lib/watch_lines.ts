@@ -13,12 +13,12 @@ import {
   excerpt,
   fieldRange,
   FormatError,
-  isJsonObject,
   NESTING_MAX,
   parseJson,
   printable,
   skipSpace,
 } from "./json_bytes.ts";
+import { JsonNumber, type JsonTree } from "./json_tree.ts";
 import { LINE_BYTES_MAX } from "./limits.ts";
 import type { IdentityMode } from "./protocol.ts";
 
@@ -39,7 +39,7 @@ export class WatchLines {
   #searched = 0;
   #rest = 0;
 
-  /** @param lineBytesMax longest line, bytes without its `\n`; {@linkcode LINE_BYTES_MAX} unless told */
+  /** @param lineBytesMax longest line, bytes without its `\n` */
   constructor(lineBytesMax: number = LINE_BYTES_MAX) {
     this.#lineBytesMax = lineBytesMax;
     this.#window = new ByteWindow(lineBytesMax + 1);
@@ -153,16 +153,17 @@ function readSlowly(
   const invalid = (reason: string): WatchLine => {
     return { type: "INVALID", reason, excerpt: excerpt(bytes, start, end) };
   };
-  let line: unknown;
+  let line: JsonTree;
   try {
     // The wrapper is a level of its own: the bound of the object is the same in any spelling.
-    line = parseJson(bytes, start, end, { nestingMax: NESTING_MAX + 1 });
+    line = parseJson(bytes, start, end, NESTING_MAX + 1);
   } catch (error) {
     if (error instanceof FormatError) return invalid(error.message);
     throw error;
   }
-  if (!isJsonObject(line)) return invalid("not an object");
-  const { type, object } = line;
+  if (!(line instanceof Map)) return invalid("not an object");
+  const type = line.get("type");
+  const object = line.get("object");
   // An ERROR comes first: its object is a Status, without a resourceVersion, or anything at all.
   if (type === "ERROR") return { type, status: statusOf(object) };
   if (typeof type !== "string") return invalid("no type");
@@ -170,31 +171,36 @@ function readSlowly(
   if (known === undefined && type !== "BOOKMARK") {
     return invalid(`unknown type "${printable(type.slice(0, 40))}"`);
   }
-  if (!isJsonObject(object)) return invalid("no object");
+  if (!(object instanceof Map)) return invalid("no object");
   if (known === undefined) {
-    return { type: "BOOKMARK", resourceVersion: resourceVersionOf(object) };
+    const resourceVersion = textOf(fieldOf(object.get("metadata"), "resourceVersion"));
+    return { type: "BOOKMARK", resourceVersion: resourceVersion || null };
   }
   const range = fieldRange(bytes, start, end, "object")!;
   const reason = scan.scan(bytes, range.start, range.end, mode);
   return reason === null ? known.line : invalid(reason);
 }
 
-function resourceVersionOf(object: Record<string, unknown>): string | null {
-  if (!isJsonObject(object.metadata)) return null;
-  const { resourceVersion } = object.metadata;
-  return typeof resourceVersion === "string" && resourceVersion !== "" ? resourceVersion : null;
+/** A Status (apimachinery meta/v1 types.go), from a server that may send anything. */
+function statusOf(object: JsonTree | undefined): WatchStatus {
+  const status: WatchStatus = {
+    code: numberOf(fieldOf(object, "code")),
+    reason: textOf(fieldOf(object, "reason")),
+    message: textOf(fieldOf(object, "message")),
+  };
+  const seconds = numberOf(fieldOf(fieldOf(object, "details"), "retryAfterSeconds"));
+  if (seconds > 0) status.retryAfterSeconds = seconds;
+  return status;
 }
 
-/** A Status as parsed (apimachinery meta/v1 types.go), from a server that may send anything. */
-function statusOf(object: unknown): WatchStatus {
-  if (!isJsonObject(object)) return { code: 0, reason: "", message: "" };
-  const { code, reason, message, details } = object;
-  const status: WatchStatus = {
-    code: typeof code === "number" ? code : 0,
-    reason: typeof reason === "string" ? reason : "",
-    message: typeof message === "string" ? message : "",
-  };
-  const seconds = isJsonObject(details) ? details.retryAfterSeconds : undefined;
-  if (typeof seconds === "number" && seconds > 0) status.retryAfterSeconds = seconds;
-  return status;
+function fieldOf(value: JsonTree | undefined, name: string): JsonTree | undefined {
+  return value instanceof Map ? value.get(name) : undefined;
+}
+
+function textOf(value: JsonTree | undefined): string {
+  return typeof value === "string" ? value : "";
+}
+
+function numberOf(value: JsonTree | undefined): number {
+  return value instanceof JsonNumber ? Number(value.text) : 0;
 }

@@ -85,6 +85,18 @@ Deno.test("scan() leaves every other spelling to the slow way, with the same res
   }
 });
 
+Deno.test("scan() takes escapes of a name or resourceVersion for what they mean", () => {
+  const version = verdict(String.raw`{"metadata":{"resourceVersion":"1\\2"}}`);
+  assertEquals([version.reason, version.scan.resourceVersion], [null, "1\\2"]);
+  const keys = ['\\"', "\\u0022"].map((quote) => {
+    const bytes = encoder.encode(`{"metadata":{"name":"a${quote}b","resourceVersion":"1"}}`);
+    const scan = new EventScan();
+    assertEquals(scan.scan(bytes, 0, bytes.length, "name-count"), null);
+    return scan.key;
+  });
+  assertEquals(keys[0], keys[1]);
+});
+
 Deno.test("scan() says why bytes are no event", () => {
   const deep = "[".repeat(NESTING_MAX + 1) + "]".repeat(NESTING_MAX + 1);
   const cases: [string | Uint8Array, string][] = [

@@ -43,7 +43,7 @@ const CORPUS: [IdentityMode, string][] = [
 ];
 
 for (const [mode, digest] of CORPUS) {
-  Deno.test(`the events of a real API server have the identities that Python finds (${mode})`, () => {
+  Deno.test(`real events have the identities that a Python program finds (${mode})`, () => {
     const corpus = Deno.readTextFileSync(new URL("../corpus/events.jsonl", import.meta.url));
     const identities = corpus.trimEnd().split("\n").map((line) => {
       const object = line.startsWith('{"type"') ? line.slice(line.indexOf(":{") + 1, -1) : line;
@@ -129,7 +129,7 @@ Deno.test("encodeCanonical() writes strings as Go's encoder does", () => {
   );
 });
 
-Deno.test("encodeCanonical() writes safe integers in digits and keeps the text of other numbers", () => {
+Deno.test("encodeCanonical() writes safe integers in digits and other numbers as they are", () => {
   for (
     const [source, expected] of [
       ["1", "1"],
