@@ -8,7 +8,8 @@
  */
 
 import { messageOf } from "./errors.ts";
-import { isJsonObject, printable } from "./json_bytes.ts";
+import { FormatError, parseJson, printable } from "./json_bytes.ts";
+import { JsonNumber } from "./json_tree.ts";
 import {
   CREDENTIALS_WAIT_MS,
   ERROR_BODY_BYTES_MAX,
@@ -46,8 +47,47 @@ export class ApiFailure extends Error {
   }
 }
 
-/** Reads an answer's body into memory that the caller gives, and gives it back. */
-export type BodyReader = ReadableStreamBYOBReader;
+/**
+ * The body of an answer, read into memory that the caller gives and gets back.
+ *
+ * An abort also cancels the reader. On its own it may be lost: fetch() follows a signal that is
+ * derived from the given one, and Deno (2.6.10, 2.8.3) lets the garbage collector take that one
+ * once the header is there.
+ */
+export class Body {
+  readonly #reader: ReadableStreamBYOBReader;
+  readonly #signal: AbortSignal;
+
+  constructor(stream: ReadableStream<Uint8Array<ArrayBuffer>>, signal: AbortSignal) {
+    this.#reader = stream.getReader({ mode: "byob" });
+    this.#signal = signal;
+    signal.addEventListener("abort", () => this.cancel(), { once: true });
+    if (signal.aborted) this.cancel();
+  }
+
+  /** Nothing more of it is wanted. */
+  cancel(): void {
+    // Where the stream broke or an abort got through to it, there is nothing to cancel.
+    this.#reader.cancel().catch(() => {});
+  }
+
+  /**
+   * The next bytes: at the front of `room`, whose memory moves into the result; null at the end.
+   *
+   * @throws ApiFailure where the connection broke; the abort's reason
+   */
+  async read(room: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | null> {
+    let result: ReadableStreamReadResult<Uint8Array<ArrayBuffer>>;
+    try {
+      result = await this.#reader.read(room);
+    } catch (error) {
+      if (this.#signal.aborted) throw this.#signal.reason;
+      throw new ApiFailure(messageOf(error));
+    }
+    if (this.#signal.aborted) throw this.#signal.reason;
+    return result.done ? null : result.value;
+  }
+}
 
 /** Waits of a client, ms. */
 export interface ClientTimes {
@@ -129,7 +169,7 @@ export class ApiClient {
     path: string,
     query: URLSearchParams,
     controller: AbortController,
-  ): Promise<BodyReader> {
+  ): Promise<Body> {
     const version = this.#version;
     try {
       return await this.#open(path, query, controller);
@@ -145,7 +185,7 @@ export class ApiClient {
     path: string,
     query: URLSearchParams,
     controller: AbortController,
-  ): Promise<BodyReader> {
+  ): Promise<Body> {
     const { headerMs } = this.#times;
     const timer = setTimeout(() => {
       controller.abort(new ApiFailure(`no answer within ${headerMs / 1000} s`));
@@ -153,9 +193,9 @@ export class ApiClient {
     try {
       const response = await this.#fetch(`${path}?${query}`, controller.signal);
       const type = response.headers.get("content-type") ?? "";
-      if (response.status !== 200) throw await this.#failureOf(response);
+      if (response.status !== 200) throw await this.#failureOf(response, controller.signal);
       if (response.body !== null && /^application\/json\s*(;|$)/i.test(type)) {
-        return response.body.getReader({ mode: "byob" });
+        return new Body(response.body, controller.signal);
       }
       await cancel(response);
       throw new ApiFailure(`the answer is of the type ${quoted(type)} instead of JSON`);
@@ -202,7 +242,7 @@ export class ApiClient {
   }
 
   /** The failure that an answer tells of; reads or cancels its body. */
-  async #failureOf(response: Response): Promise<ApiFailure> {
+  async #failureOf(response: Response, signal: AbortSignal): Promise<ApiFailure> {
     const { status } = response;
     if (status >= 300 && status < 400) {
       await cancel(response);
@@ -210,7 +250,7 @@ export class ApiClient {
         status,
       });
     }
-    const text = await errorText(response);
+    const text = await errorText(response, signal);
     const { message, reason, retryAfterSeconds } = statusOf(text);
     const named = reason || response.statusText;
     const told = this.#clean(message);
@@ -259,23 +299,23 @@ function makeHttpClient({ caCerts, cert, key }: Credentials): Deno.HttpClient {
 }
 
 /** The beginning of an error's body. An answer that breaks off is still an error. */
-async function errorText(response: Response): Promise<string> {
-  const reader = response.body?.getReader();
-  if (reader === undefined) return "";
-  const decoder = new TextDecoder();
-  let text = "";
+async function errorText(response: Response, signal: AbortSignal): Promise<string> {
+  if (response.body === null) return "";
+  const body = new Body(response.body, signal);
+  const text = new Uint8Array(ERROR_BODY_BYTES_MAX);
+  let length = 0;
   try {
-    for (let bytes = 0; bytes < ERROR_BODY_BYTES_MAX;) {
-      const { value, done } = await reader.read();
-      if (done) break;
-      bytes += value.length;
-      text += decoder.decode(value, { stream: true });
+    while (length < text.length) {
+      const bytes = await body.read(new Uint8Array(text.length - length));
+      if (bytes === null) break;
+      text.set(bytes, length);
+      length += bytes.length;
     }
-    await reader.cancel();
   } catch {
     // Its status says enough.
   }
-  return text;
+  body.cancel();
+  return new TextDecoder().decode(text.subarray(0, length));
 }
 
 async function cancel(response: Response): Promise<void> {
@@ -289,20 +329,23 @@ async function cancel(response: Response): Promise<void> {
 /** A Kubernetes Status (apimachinery meta/v1 types.go), or plain text as it came, but no page. */
 function statusOf(text: string): { message: string; reason: string; retryAfterSeconds: number } {
   const none = { message: "", reason: "", retryAfterSeconds: 0 };
-  let status: unknown;
+  const bytes = new TextEncoder().encode(text);
   try {
-    status = JSON.parse(text);
-  } catch {
+    const status = parseJson(bytes, 0, bytes.length);
+    if (!(status instanceof Map)) return none;
+    const message = status.get("message");
+    const reason = status.get("reason");
+    const details = status.get("details");
+    const seconds = details instanceof Map ? details.get("retryAfterSeconds") : null;
+    return {
+      message: typeof message === "string" ? message : "",
+      reason: typeof reason === "string" ? reason : "",
+      retryAfterSeconds: seconds instanceof JsonNumber ? Math.max(Number(seconds.text), 0) : 0,
+    };
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
     return text.trimStart().startsWith("<") ? none : { ...none, message: text.trim() };
   }
-  if (!isJsonObject(status)) return none;
-  const { message, reason, details } = status;
-  const seconds = isJsonObject(details) ? details.retryAfterSeconds : 0;
-  return {
-    message: typeof message === "string" ? message : "",
-    reason: typeof reason === "string" ? reason : "",
-    retryAfterSeconds: typeof seconds === "number" && seconds > 0 ? seconds : 0,
-  };
 }
 
 function shown(text: string): string {

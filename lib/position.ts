@@ -94,9 +94,13 @@ export class WatchPosition {
    * The first event of a WATCH that was begun at `from`. If it is the witness, it is met again and
    * nothing changes: `previous` must stay the version before it. Anything else is the truth of
    * whatever history the server is on now.
+   *
+   * @returns whether the position changed
    */
-  meetFirst(rv: string, key: Uint32Array, from: string): void {
-    if (!this.isWitness(rv, key)) this.#set(rv, key, from);
+  meetFirst(rv: string, key: Uint32Array, from: string): boolean {
+    if (this.isWitness(rv, key)) return false;
+    this.#set(rv, key, from);
+    return true;
   }
 
   /**

@@ -1,0 +1,171 @@
+/**
+ * The LISTs of one watch: when one is demanded, what it pays for, and what its version proves.
+ *
+ * Demands are numbered. A LIST pays all demands that were made before it began, and no other: what
+ * gave rise to a later one may be missing in it.
+ */
+
+import { sleep } from "./backoff.ts";
+import { ListPass } from "./list_pass.ts";
+import { compareRv } from "./position.ts";
+import { Outage, seconds, Stopped, type WatchContext } from "./watch_context.ts";
+
+/** See the head of this file. */
+export class ListLoop {
+  readonly #context: WatchContext;
+  readonly #onWentBack: () => void;
+  readonly #outage: Outage;
+  /** The last demand. */
+  #demanded = 0;
+  /** The last demand that the LIST begun last pays. */
+  #serving = 0;
+  /** The last demand that a complete LIST has paid. */
+  #paid = 0;
+  /** The demand that pays what the position owes. */
+  #owed = 0;
+  /** The last demand of main, which does not wait for the interval. */
+  #asked = 0;
+  #reason = "";
+  /** The version of the LIST begun last, and the last demand that it pays. */
+  #version = "";
+  #versionServes = -1;
+  #beganMs = -Infinity;
+  /** The position's version when the LIST was asked for: it cannot be of an older state. */
+  #versionBefore: string | null = null;
+  #changed = Promise.withResolvers<void>();
+
+  /** @param onWentBack called when etcd went back: the position was begun anew, a WATCH is void */
+  constructor(context: WatchContext, onWentBack: () => void) {
+    this.#context = context;
+    this.#onWentBack = onWentBack;
+    this.#outage = new Outage(context);
+  }
+
+  /** Whether no LIST is under way or to come. */
+  get isIdle(): boolean {
+    return this.#paid === this.#demanded;
+  }
+
+  /** Makes LISTs as they are demanded. @throws Stopped */
+  async run(): Promise<void> {
+    const { stop, position } = this.#context;
+    const wake = () => this.#change();
+    stop.addEventListener("abort", wake);
+    if (position.rv === null) this.#demand("nothing is known yet");
+    try {
+      for (;;) {
+        while (this.isIdle) await this.#next();
+        await this.#keepInterval();
+        await this.#list();
+      }
+    } finally {
+      stop.removeEventListener("abort", wake);
+    }
+  }
+
+  /** Settles when a LIST that began after the call is complete and its events are in the batch. */
+  async ask(): Promise<void> {
+    const demand = this.#demand("main asked for it");
+    this.#asked = demand;
+    while (this.#paid < demand) await this.#next();
+  }
+
+  /** Continuity is in doubt: the position owes a LIST until one that begins after now is complete. */
+  owe(reason: string): void {
+    const { position, writer, log, path } = this.#context;
+    log("INFO", `${path}: a LIST is owed, because ${reason}.`);
+    position.listOwed = true;
+    this.#owed = this.#demand(reason);
+    writer.moved();
+    writer.offer();
+  }
+
+  /**
+   * The version of a LIST that began after the last doubt: the position's one can be trusted not to
+   * be of a history that is gone. Settles with its first page. @throws Stopped
+   */
+  async version(): Promise<string> {
+    while (this.#versionServes < this.#owed) await this.#next();
+    return this.#version;
+  }
+
+  async #list(): Promise<void> {
+    const { clock, log, path, position, writer } = this.#context;
+    const reason = this.#reason;
+    this.#beganMs = clock.nowMs();
+    const hooks = {
+      onBegin: () => {
+        this.#serving = this.#demanded;
+        this.#versionBefore = position.rv;
+      },
+      onVersion: (version: string) => this.#meet(version),
+    };
+    const pass = new ListPass(this.#context, hooks, this.#outage);
+    const { items, pages, durationMs } = await pass.run();
+    this.#paid = this.#serving;
+    if (position.listOwed && this.#owed <= this.#paid) {
+      position.listOwed = false;
+      writer.moved();
+    }
+    writer.offer();
+    const size = `${items} event(s) on ${pages} page(s) in ${seconds(durationMs)}`;
+    log("INFO", `LIST ${path}: ${size}, because ${reason}.`);
+    this.#change();
+  }
+
+  /** The first page of a LIST tells its version: the beginning, or the proof of a step back. */
+  #meet(version: string): void {
+    const { position, log, path, writer } = this.#context;
+    const before = this.#versionBefore;
+    const wentBack = before !== null && compareRv(version, before) === -1;
+    if (wentBack) {
+      // Events are read with a quorum, so this LIST cannot be older than what we had seen before.
+      log(
+        "WARNING",
+        `${path}: the API server's data went back from resourceVersion ${before} to ${version} ` +
+          "(etcd restored?). All of it is read again; nothing known is written twice.",
+      );
+      this.#versionBefore = version;
+    }
+    if (wentBack || position.rv === null) {
+      position.begin(version);
+      this.#owed = Math.max(this.#owed, this.#serving);
+      writer.moved();
+    }
+    this.#version = version;
+    this.#versionServes = this.#serving;
+    if (wentBack) this.#onWentBack();
+    this.#change();
+  }
+
+  /** Waits until the next LIST may begin, or until main asks for one. @throws Stopped */
+  async #keepInterval(): Promise<void> {
+    const { clock, stop, times } = this.#context;
+    while (this.#asked <= this.#paid) {
+      const waitMs = this.#beganMs + times.listIntervalMs - clock.nowMs();
+      if (waitMs <= 0) return;
+      const timer = new AbortController();
+      await Promise.race([sleep(waitMs, timer.signal), this.#changed.promise]);
+      timer.abort();
+      if (stop.aborted) throw new Stopped();
+    }
+  }
+
+  #demand(reason: string): number {
+    this.#reason = reason;
+    this.#demanded++;
+    this.#change();
+    return this.#demanded;
+  }
+
+  /** Settles at the next change of anything here. @throws Stopped */
+  async #next(): Promise<void> {
+    if (!this.#context.stop.aborted) await this.#changed.promise;
+    if (this.#context.stop.aborted) throw new Stopped();
+  }
+
+  #change(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  }
+}

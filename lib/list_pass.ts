@@ -1,0 +1,208 @@
+/**
+ * One complete LIST: all pages of one consistent read, each item put into the batch as it comes.
+ *
+ * What goes wrong is waited out here, as long as it takes. A page that fails is asked for again
+ * with its token; where the token or the page cannot be right (410, another resourceVersion,
+ * failures in a row), the LIST is begun anew. The events of the attempt before were put already;
+ * main knows them when they come again. The token that a 410 offers is never used: what it
+ * continues with is no longer the same read (apiserver storage/etcd3/errors.go).
+ */
+
+import { ApiFailure, type Body } from "./api_client.ts";
+import { excerpt, FormatError } from "./json_bytes.ts";
+import { LIST_PAGE_TRIES } from "./limits.ts";
+import { ListItems, type ListMetadata } from "./list_items.ts";
+import { Intake, Outage, selectorQuery, Stopped, type WatchContext } from "./watch_context.ts";
+
+/** Attempts in which an item that is no event ends the LIST; in the next one it is left out. */
+const BAD_ITEM_TRIES = 2;
+
+/** What a LIST tells while it runs. */
+export interface ListHooks {
+  /** A first page is about to be asked for: what happens from now on, this LIST may not show. */
+  onBegin(): void;
+  /** The resourceVersion of the LIST begun last is known. */
+  onVersion(listVersion: string): void;
+}
+
+/** What a complete LIST showed. */
+export interface ListResult {
+  items: number;
+  pages: number;
+  /** From the beginning of the attempt that succeeded. */
+  durationMs: number;
+}
+
+/** Why a LIST has to be begun anew. */
+class BeginAnew extends Error {}
+
+/** See the head of this file. */
+export class ListPass {
+  readonly #context: WatchContext;
+  readonly #hooks: ListHooks;
+  readonly #outage: Outage;
+  readonly #what: string;
+  #isPaged = true;
+  #badItems = 0;
+  #version: string | null = null;
+  #items = 0;
+
+  /** @param outage of all LISTs of the watch, so that its delays go on from one to the next */
+  constructor(context: WatchContext, hooks: ListHooks, outage: Outage) {
+    this.#context = context;
+    this.#hooks = hooks;
+    this.#outage = outage;
+    this.#what = `LIST ${context.path}`;
+  }
+
+  /** Runs until the LIST is complete. @throws Stopped */
+  async run(): Promise<ListResult> {
+    for (let restarts = 0;;) {
+      const beganMs = this.#context.clock.nowMs();
+      try {
+        const pages = await this.#allPages();
+        const durationMs = this.#context.clock.nowMs() - beganMs;
+        return { items: this.#items, pages, durationMs };
+      } catch (error) {
+        if (!(error instanceof BeginAnew)) throw error;
+        this.#context.log("INFO", `${this.#what} is begun anew: ${error.message}.`);
+        // Pages may never come fast enough for a short history: one answer is one read anyway.
+        this.#isPaged = ++restarts < 2;
+        if (restarts > 2) await this.#failed(new ApiFailure(error.message));
+      }
+    }
+  }
+
+  async #allPages(): Promise<number> {
+    this.#version = null;
+    this.#items = 0;
+    this.#hooks.onBegin();
+    let token = "";
+    for (let pages = 1;; pages++) {
+      const metadata = await this.#page(token);
+      if (metadata.continue === "") return pages;
+      if (metadata.continue === token) throw new BeginAnew("a page continues with itself");
+      token = metadata.continue;
+    }
+  }
+
+  /** One page, however often it takes. @throws BeginAnew, Stopped */
+  async #page(token: string): Promise<ListMetadata> {
+    for (let failures = 0;;) {
+      const intake = new Intake(this.#context);
+      let failure: ApiFailure;
+      try {
+        const metadata = await this.#request(token, intake);
+        this.#outage.worked(this.#what);
+        return metadata;
+      } catch (error) {
+        if (this.#context.stop.aborted) throw new Stopped();
+        if (!(error instanceof ApiFailure)) throw error;
+        failure = error;
+      }
+      const isAboutToken = failure.status === 410 || failure.status === 400;
+      if (token !== "" && isAboutToken) throw new BeginAnew(failure.message);
+      // A server gives up on a reader that is slow, as we are while the destination is blocked.
+      const isOurFault = failure.status === 0 &&
+        intake.heldMs >= this.#context.times.listSilenceMs;
+      if (!isOurFault) await this.#failed(failure);
+      if (!isOurFault && !isPatient(failure)) failures++;
+      if (token !== "" && failures >= LIST_PAGE_TRIES) throw new BeginAnew("a page kept failing");
+      // A first page asked for again is another LIST.
+      if (token === "") this.#restart();
+    }
+  }
+
+  #restart(): void {
+    this.#version = null;
+    this.#items = 0;
+    this.#hooks.onBegin();
+  }
+
+  #failed(failure: ApiFailure): Promise<void> {
+    return this.#outage.failed(this.#what, failure);
+  }
+
+  async #request(token: string, intake: Intake): Promise<ListMetadata> {
+    const { client, path, times, stop } = this.#context;
+    const query = selectorQuery(this.#context);
+    // No resourceVersion: with a limit it would mean "exactly this one" (apiserver
+    // storage/interfaces.go), and 0 may be stale.
+    if (this.#isPaged) query.set("limit", `${times.listPageEvents}`);
+    if (token !== "") query.set("continue", token);
+    const controller = new AbortController();
+    const end = () => controller.abort(new Stopped());
+    stop.addEventListener("abort", end);
+    try {
+      const body = await client.open(path, query, controller);
+      this.#context.onConnected();
+      return await this.#read(body, intake, controller);
+    } catch (error) {
+      if (error instanceof FormatError) throw new ApiFailure(error.message);
+      throw error;
+    } finally {
+      stop.removeEventListener("abort", end);
+      controller.abort(new Stopped());
+    }
+  }
+
+  async #read(
+    body: Body,
+    intake: Intake,
+    controller: AbortController,
+  ): Promise<ListMetadata> {
+    const { writer, times } = this.#context;
+    const items = new ListItems();
+    for (;;) {
+      while (items.next()) {
+        if (!this.#scan(items, intake)) continue;
+        if (!writer.isReady(intake.scan.lineLength)) await intake.room();
+        intake.put();
+        this.#items++;
+      }
+      if (items.resourceVersion !== null) this.#meetVersion(items.resourceVersion);
+      writer.offer();
+      const silence = setTimeout(() => {
+        controller.abort(new ApiFailure(`nothing came for ${times.listSilenceMs / 1000} s`));
+      }, times.listSilenceMs);
+      try {
+        const bytes = await body.read(items.room());
+        if (bytes === null) return items.finish();
+        items.fill(bytes);
+      } finally {
+        clearTimeout(silence);
+      }
+    }
+  }
+
+  /** Scans an item; false where it is no event and was left out. @throws ApiFailure */
+  #scan(items: ListItems, intake: Intake): boolean {
+    const { identity, log } = this.#context;
+    const { bytes, start, end } = items;
+    const reason = intake.scan.scan(bytes, start, end, identity);
+    if (reason === null) {
+      intake.other?.scan(bytes, start, end, intake.otherIdentity);
+      return true;
+    }
+    const text = `an item is no event (${reason}): ${excerpt(bytes, start, end)}`;
+    // Bytes may have suffered on their way. An object that stays like this must not keep the
+    // others from being listed for ever.
+    if (this.#badItems++ < BAD_ITEM_TRIES) throw new ApiFailure(text);
+    log("ERROR", `${this.#what}: ${text}. It is left out.`);
+    return false;
+  }
+
+  #meetVersion(version: string): void {
+    if (this.#version === null) {
+      this.#version = version;
+      this.#hooks.onVersion(version);
+    } else if (this.#version !== version) {
+      throw new BeginAnew(`a page is of ${version}, the first one of ${this.#version}`);
+    }
+  }
+}
+
+/** A failure that passes without the page being at fault. */
+function isPatient({ status }: ApiFailure): boolean {
+  return status === 401 || status === 403 || status === 429;
+}

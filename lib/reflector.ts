@@ -1,0 +1,183 @@
+/**
+ * Keeps one watch going: a WATCH that resumes where it was, and LISTs beside it where continuity
+ * is in doubt or main asks for one. It never gives up, and loses nothing that the server still has.
+ *
+ * A WATCH resumes from P (`previous`), the version before the last one, so that the server must show
+ * the last event again: if it does, nothing was missed and the history is the same. If not, a LIST
+ * is owed. Where P itself is refused, the LIST's version tells whether etcd went back; if it did
+ * not, the last version is tried and then the LIST's, so that states overwritten meanwhile still
+ * come if the server has them.
+ */
+
+import { ApiFailure } from "./api_client.ts";
+import { sleep } from "./backoff.ts";
+import { VERSION_FAILURES_MAX } from "./limits.ts";
+import { ListLoop } from "./list_loop.ts";
+import { Outage, seconds, Stopped, type WatchContext } from "./watch_context.ts";
+import { isVersionRefused, WatchPass, type WatchReport, type WatchStart } from "./watch_pass.ts";
+
+/** Where the next WATCH begins: at P, at the last version, or at the version of a LIST. */
+type Rung = "previous" | "last" | "list";
+
+/** HTTP statuses of a WATCH for which its resourceVersion may be the reason. */
+const ABOUT_VERSION: ReadonlySet<number> = new Set([400, 404, 422, 500, 504]);
+
+/** See the head of this file. */
+export class Reflector {
+  readonly #context: WatchContext;
+  readonly #lists: ListLoop;
+  readonly #outage: Outage;
+  readonly #what: string;
+  #rung: Rung = "previous";
+  #failuresAtVersion = 0;
+  #withBookmarks = true;
+  #hasBegun = false;
+  #pass: WatchPass | null = null;
+
+  constructor(context: WatchContext) {
+    this.#context = context;
+    this.#what = `WATCH ${context.path}`;
+    this.#outage = new Outage(context);
+    this.#lists = new ListLoop(context, () => {
+      this.#rung = "list";
+      this.#pass?.discard();
+    });
+  }
+
+  /** Runs until the context's stop signal. Whatever it throws is our bug. */
+  async run(): Promise<void> {
+    const untilStopped = async (loop: Promise<void>) => {
+      try {
+        await loop;
+      } catch (error) {
+        if (!(error instanceof Stopped)) throw error;
+      }
+    };
+    await Promise.all([untilStopped(this.#lists.run()), untilStopped(this.#watchAlways())]);
+  }
+
+  /**
+   * Settles when a LIST that began after the call is complete and its events are in the batch.
+   *
+   * @throws Stopped
+   */
+  list(): Promise<void> {
+    return this.#lists.ask();
+  }
+
+  async #watchAlways(): Promise<void> {
+    const { position, clock } = this.#context;
+    if (position.rv === null) this.#rung = "list";
+    for (;;) {
+      const from = await this.#startingPoint();
+      const isChecked = this.#rung === "previous";
+      const beganMs = clock.nowMs();
+      let report: WatchReport;
+      try {
+        report = await this.#watch({ from, isChecked, withBookmarks: this.#withBookmarks });
+      } catch (error) {
+        if (!(error instanceof ApiFailure)) throw error;
+        await this.#notBegun(from, error);
+        continue;
+      }
+      await this.#ended(from, report, clock.nowMs() - beganMs);
+    }
+  }
+
+  /** The version to begin at; waits for a LIST where that is needed. */
+  async #startingPoint(): Promise<string> {
+    const { position } = this.#context;
+    if (this.#rung === "previous") return position.previous;
+    const listVersion = await this.#lists.version();
+    // The rung is looked at again: the LIST may have found that etcd went back.
+    return this.#rung === "last" ? position.rv! : listVersion;
+  }
+
+  async #watch(start: WatchStart): Promise<WatchReport> {
+    const { position, log } = this.#context;
+    const pass = new WatchPass(this.#context, start, {
+      onOpen: () => {
+        // Resuming after a clean end is routine.
+        const isRoutine = this.#hasBegun && start.isChecked && !this.#outage.isOn;
+        this.#hasBegun = true;
+        log(isRoutine ? "DEBUG" : "INFO", `${this.#what} from resourceVersion ${start.from}.`);
+        const isDoubted = start.isChecked && !position.hasWitness;
+        if (position.listOwed && this.#lists.isIdle && !isDoubted) {
+          this.#lists.owe("the last one was not completed");
+        }
+      },
+      onHealthy: () => this.#outage.worked(this.#what),
+      onDoubt: (reason) => this.#lists.owe(reason),
+    });
+    this.#pass = pass;
+    try {
+      return await pass.run();
+    } finally {
+      this.#pass = null;
+    }
+  }
+
+  /** The server did not accept it, or could not be reached. */
+  async #notBegun(from: string, failure: ApiFailure): Promise<void> {
+    const { status } = failure;
+    if (isVersionRefused(failure)) return await this.#refused(from, failure);
+    if ((status === 400 || status === 422) && this.#withBookmarks) {
+      // The one parameter that is not needed: whoever does not know it may refuse it.
+      this.#withBookmarks = false;
+      const text = `${this.#what}: tried again without allowWatchBookmarks, as ${failure.message}`;
+      return this.#context.log("INFO", text);
+    }
+    if (ABOUT_VERSION.has(status)) this.#countFailure(failure);
+    // Much may have happened meanwhile: only a resumption from P proves that it is the same history.
+    else this.#rung = "previous";
+    await this.#outage.failed(this.#what, failure);
+  }
+
+  /** It had begun, and ended. */
+  async #ended(from: string, report: WatchReport, sinceRequestMs: number): Promise<void> {
+    const { log, times, stop } = this.#context;
+    const { end, hasMoved, lastedMs } = report;
+    if (end.how === "discarded") return;
+    if (hasMoved || end.how === "closed") {
+      this.#rung = "previous";
+      this.#failuresAtVersion = 0;
+    }
+    if (end.how === "refused") return await this.#refused(from, end.failure);
+    if (end.how === "broken") {
+      this.#countFailure(end.failure);
+      return await this.#outage.failed(this.#what, end.failure);
+    }
+    log("DEBUG", `${this.#what} ended after ${seconds(lastedMs)}.`);
+    if (lastedMs >= times.watchShortMs) return this.#outage.worked(this.#what);
+    if (!hasMoved) {
+      const failure = new ApiFailure(`it ended after ${seconds(lastedMs)} without a new event`);
+      return await this.#outage.failed(this.#what, failure);
+    }
+    // A server that ends a watch with each event is obeyed, but not as fast as it can.
+    await sleep(times.watchShortMs - sinceRequestMs, stop);
+    if (stop.aborted) throw new Stopped();
+  }
+
+  /** The history at this version is gone: normal where nothing happened for some minutes. */
+  async #refused(from: string, failure: ApiFailure): Promise<void> {
+    this.#context.log("INFO", `${this.#what} from ${from} was refused: ${failure.message}`);
+    const wasListVersion = this.#rung === "list";
+    this.#climb(`resourceVersion ${from} is not to be had`);
+    // Even the version of a LIST just made: the server forgets faster than we can ask.
+    if (wasListVersion) await this.#outage.failed(this.#what, failure);
+  }
+
+  #countFailure(failure: ApiFailure): void {
+    if (++this.#failuresAtVersion >= VERSION_FAILURES_MAX) this.#climb(failure.message);
+  }
+
+  /** This version does not do: the next WATCH begins at the next one. */
+  #climb(reason: string): void {
+    const { position } = this.#context;
+    this.#failuresAtVersion = 0;
+    // On the rung "last" a LIST is owed already, and has told its version.
+    if (this.#rung !== "last") this.#lists.owe(reason);
+    const canTryLast = this.#rung === "previous" && position.previous !== position.rv;
+    this.#rung = canTryLast ? "last" : "list";
+  }
+}

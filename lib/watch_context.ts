@@ -1,0 +1,179 @@
+/**
+ * What a LIST and a WATCH of the same events share: the client, the batch, the position, and how
+ * failures are told and waited out.
+ */
+
+import type { ApiClient, ApiFailure } from "./api_client.ts";
+import { Backoff, BACKOFF_TIMES, type BackoffTimes, type Clock, sleep } from "./backoff.ts";
+import type { BatchWriter } from "./batch.ts";
+import { EventScan } from "./event_scan.ts";
+import {
+  LIST_INTERVAL_MS,
+  LIST_PAGE_EVENTS,
+  LIST_SILENCE_MS,
+  WATCH_GRACE_MS,
+  WATCH_SECONDS_MAX,
+  WATCH_SECONDS_MIN,
+  WATCH_SHORT_MS,
+  WITNESS_MS,
+} from "./limits.ts";
+import type { WatchPosition } from "./position.ts";
+import type { FromWatch, IdentityMode } from "./protocol.ts";
+
+/** Levels of the log. */
+export type LogLevel = Extract<FromWatch, { type: "log" }>["level"];
+
+/** Every time and size of LIST and WATCH that a test may want otherwise; see lib/limits.ts. */
+export interface WatchTimes {
+  backoff: BackoffTimes;
+  listIntervalMs: number;
+  listPageEvents: number;
+  listSilenceMs: number;
+  watchGraceMs: number;
+  watchSecondsMax: number;
+  watchSecondsMin: number;
+  watchShortMs: number;
+  witnessMs: number;
+}
+
+/** The shipped ones. */
+export const WATCH_TIMES: Readonly<WatchTimes> = {
+  backoff: BACKOFF_TIMES,
+  listIntervalMs: LIST_INTERVAL_MS,
+  listPageEvents: LIST_PAGE_EVENTS,
+  listSilenceMs: LIST_SILENCE_MS,
+  watchGraceMs: WATCH_GRACE_MS,
+  watchSecondsMax: WATCH_SECONDS_MAX,
+  watchSecondsMin: WATCH_SECONDS_MIN,
+  watchShortMs: WATCH_SHORT_MS,
+  witnessMs: WITNESS_MS,
+};
+
+/** What the passes of one watch share. */
+export interface WatchContext {
+  readonly client: ApiClient;
+  readonly writer: BatchWriter;
+  readonly position: WatchPosition;
+  readonly clock: Clock;
+  readonly times: WatchTimes;
+  /** Path of the collection, e.g. /api/v1/namespaces/a/events. */
+  readonly path: string;
+  /** null = all namespaces. */
+  readonly namespace: string | null;
+  readonly fieldSelector: string | null;
+  readonly identity: IdentityMode;
+  readonly bothIdentities: boolean;
+  /** Everything ends. */
+  readonly stop: AbortSignal;
+  log(level: LogLevel, text: string): void;
+  /** The API server let us in. */
+  onConnected(): void;
+}
+
+/** Everything ends: thrown to leave whatever was going on, and caught by the reflector. */
+export class Stopped extends Error {
+  override readonly name = "Stopped";
+}
+
+/** The query that every request of a watch bears. */
+export function selectorQuery({ fieldSelector }: WatchContext): URLSearchParams {
+  return new URLSearchParams(fieldSelector === null ? {} : { fieldSelector });
+}
+
+/**
+ * Puts the events of one stream into the batch: their scans, and the time in which it was held back
+ * because main took no more.
+ */
+export class Intake {
+  /** In today's mode. */
+  readonly scan = new EventScan();
+  /** In the other one, where that is wanted. */
+  readonly other: EventScan | null;
+  /** How long the stream waited for room, ms, in all. */
+  heldMs = 0;
+  readonly #context: WatchContext;
+
+  constructor(context: WatchContext) {
+    this.#context = context;
+    this.other = context.bothIdentities ? new EventScan() : null;
+  }
+
+  /** The mode of `other`. */
+  get otherIdentity(): IdentityMode {
+    return this.#context.identity === "content" ? "name-count" : "content";
+  }
+
+  /** Waits until the line of the event just scanned can be put. @throws Stopped */
+  async room(): Promise<void> {
+    const { writer, clock, stop } = this.#context;
+    const since = clock.nowMs();
+    while (!writer.isReady(this.scan.lineLength)) {
+      await writer.changed();
+      if (stop.aborted) throw new Stopped();
+    }
+    this.heldMs += clock.nowMs() - since;
+  }
+
+  /** Puts the event just scanned; there is room. */
+  put(): void {
+    this.#context.writer.put(this.scan, this.other);
+  }
+}
+
+/** Failures of one kind of request in a row: tells of each, waits, and tells when it is over. */
+export class Outage {
+  readonly #context: WatchContext;
+  readonly #backoff: Backoff;
+  #failures = 0;
+  #sinceMs = 0;
+
+  constructor(context: WatchContext) {
+    this.#context = context;
+    this.#backoff = new Backoff(context.clock, context.times.backoff);
+  }
+
+  /** Whether the last attempt failed. */
+  get isOn(): boolean {
+    return this.#failures > 0;
+  }
+
+  /**
+   * An attempt failed: says so, and waits as the backoff and the server want it.
+   *
+   * @param what was tried: verb and path
+   * @throws Stopped
+   */
+  async failed(what: string, failure: ApiFailure): Promise<void> {
+    const { log, clock, stop, namespace } = this.#context;
+    if (this.#failures++ === 0) this.#sinceMs = clock.nowMs();
+    const delayMs = this.#backoff.fail(failure.retryAfterMs);
+    const next = `Next attempt in ${seconds(delayMs)}.`;
+    const text = `${what} failed: ${failure.message.replace(/\.$/, "")}.`;
+    if (failure.status !== 403) log("WARNING", `${text} ${next}`);
+    else log("ERROR", `${text} ${rightsNeeded(namespace)} ${next}`);
+    await sleep(delayMs, stop);
+    if (stop.aborted) throw new Stopped();
+  }
+
+  /** An attempt succeeded. */
+  worked(what: string): void {
+    if (this.#failures === 0) return;
+    const { log, clock } = this.#context;
+    const ms = clock.nowMs() - this.#sinceMs;
+    log("INFO", `${what} works again, after ${this.#failures} failure(s) in ${seconds(ms)}.`);
+    this.#failures = 0;
+  }
+}
+
+/** A duration for the log. */
+export function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
+}
+
+function rightsNeeded(namespace: string | null): string {
+  const scope = namespace === null
+    ? "a ClusterRole, bound by a ClusterRoleBinding"
+    : `a Role in the namespace "${namespace}", bound by a RoleBinding there`;
+  return `It needs this rule in ${scope}: ` +
+    'apiGroups: [""], resources: ["events"], verbs: ["list", "watch"].';
+}

@@ -1,0 +1,294 @@
+/**
+ * One WATCH, from its request to its end: every event goes into the batch and moves the position.
+ *
+ * It decides whether the watch goes on in the same history (the first event must be the witness,
+ * in time) and how it ended; what follows from either is for lib/reflector.ts.
+ *
+ * An idle stream of events has no heartbeat, and a connection may be dead without a sign. So the
+ * server is told how long the watch is to last, and a while after that time we end it.
+ */
+
+import { ApiFailure, type Body } from "./api_client.ts";
+import type { Timer } from "./io.ts";
+import { FormatError } from "./json_bytes.ts";
+import { Intake, selectorQuery, Stopped, type WatchContext } from "./watch_context.ts";
+import { readWatchLine, type WatchLine, WatchLines, type WatchStatus } from "./watch_lines.ts";
+
+/** How a WATCH that had begun came to its end. */
+export type WatchEnd =
+  /** By itself, as was asked for; or we were held back for so long that it could not go on. */
+  | { how: "closed" }
+  /** The server cannot go on from this resourceVersion: it is compacted, or not yet reached. */
+  | { how: "refused"; failure: ApiFailure }
+  /** Anything else: cut, silent, or not understood. */
+  | { how: "broken"; failure: ApiFailure }
+  /** discard() was called. */
+  | { how: "discarded" };
+
+/** How a WATCH went. */
+export interface WatchReport {
+  end: WatchEnd;
+  /** From the header of the answer on. */
+  lastedMs: number;
+  /** Whether events moved the position. */
+  hasMoved: boolean;
+}
+
+/** How to begin. */
+export interface WatchStart {
+  /** The resourceVersion to begin at. */
+  from: string;
+  /** Whether the first event must be the witness. */
+  isChecked: boolean;
+  /** Ask for bookmarks. Some server may refuse the parameter. */
+  withBookmarks: boolean;
+}
+
+/** What a WATCH tells while it runs. */
+export interface WatchHooks {
+  /** The server accepted it. */
+  onOpen(): void;
+  /** It shows events, or is silent as a quiet cluster is. */
+  onHealthy(): void;
+  /** Continuity is in doubt, for this reason: a LIST is owed. */
+  onDoubt(reason: string): void;
+}
+
+/** See the head of this file. */
+export class WatchPass {
+  readonly #context: WatchContext;
+  readonly #start: WatchStart;
+  readonly #hooks: WatchHooks;
+  readonly #intake: Intake;
+  readonly #controller = new AbortController();
+  readonly #lines = new WatchLines();
+  readonly #seconds: number;
+  #witnessTimer: Timer | undefined;
+  #isFirst = true;
+  #isDoubted = false;
+  #hasMoved = false;
+  #isDiscarded = false;
+
+  constructor(context: WatchContext, start: WatchStart, hooks: WatchHooks) {
+    this.#context = context;
+    this.#start = start;
+    this.#hooks = hooks;
+    this.#intake = new Intake(context);
+    const { watchSecondsMin, watchSecondsMax } = context.times;
+    const span = watchSecondsMax - watchSecondsMin + 1;
+    this.#seconds = watchSecondsMin + Math.floor(context.clock.random() * span);
+  }
+
+  /** Ends it at once: etcd went back, and what it still delivers is of a history that is gone. */
+  discard(): void {
+    this.#isDiscarded = true;
+    this.#controller.abort(new Stopped());
+  }
+
+  /** Runs until it ends. @throws ApiFailure where it did not begin; Stopped */
+  async run(): Promise<WatchReport> {
+    const { client, clock, path, stop, times } = this.#context;
+    const end = () => this.#controller.abort(new Stopped());
+    stop.addEventListener("abort", end);
+    let deadline: Timer | undefined;
+    try {
+      const body = await client.open(path, this.#query(), this.#controller);
+      const openedMs = clock.nowMs();
+      this.#opened();
+      const deadlineMs = 1000 * this.#seconds + times.watchGraceMs;
+      deadline = setTimeout(() => this.#controller.abort(overdue(this.#seconds)), deadlineMs);
+      const ending = await this.#read(body);
+      this.#closeQuestion(ending);
+      const lastedMs = clock.nowMs() - openedMs;
+      return { end: ending, lastedMs, hasMoved: this.#hasMoved };
+    } catch (error) {
+      if (stop.aborted) throw new Stopped();
+      if (!this.#isDiscarded) throw error;
+      return { end: { how: "discarded" }, lastedMs: 0, hasMoved: false };
+    } finally {
+      clearTimeout(deadline);
+      clearTimeout(this.#witnessTimer);
+      stop.removeEventListener("abort", end);
+      this.#controller.abort(new Stopped());
+    }
+  }
+
+  #query(): URLSearchParams {
+    const query = selectorQuery(this.#context);
+    query.set("watch", "1");
+    query.set("resourceVersion", this.#start.from);
+    if (this.#start.withBookmarks) query.set("allowWatchBookmarks", "true");
+    query.set("timeoutSeconds", `${this.#seconds}`);
+    return query;
+  }
+
+  #opened(): void {
+    const { position, times, onConnected } = this.#context;
+    onConnected();
+    this.#hooks.onOpen();
+    if (this.#start.isChecked && !position.hasWitness) {
+      this.#doubt(`no event is known that bore resourceVersion ${position.rv}`);
+    }
+    this.#witnessTimer = setTimeout(() => {
+      this.#hooks.onHealthy();
+      if (this.#isFirst) this.#missed(`within ${times.witnessMs / 1000} s`);
+    }, times.witnessMs);
+  }
+
+  /** A watch that ended properly without an event has not shown its witness either. */
+  #closeQuestion(ending: WatchEnd): void {
+    if (ending.how === "closed" && this.#isFirst) this.#missed("before the watch ended");
+  }
+
+  #missed(when: string): void {
+    if (!this.#start.isChecked) return;
+    const { rv } = this.#context.position;
+    this.#doubt(`the event of resourceVersion ${rv} did not come again ${when}`);
+  }
+
+  /** A LIST that begins after this watch did answers all doubts about what came before it. */
+  #doubt(reason: string): void {
+    if (!this.#isDoubted) this.#hooks.onDoubt(reason);
+    this.#isDoubted = true;
+  }
+
+  async #read(body: Body): Promise<WatchEnd> {
+    const { writer, stop } = this.#context;
+    try {
+      for (;;) {
+        const ending = await this.#takeLines();
+        if (ending !== null) return ending;
+        writer.offer();
+        const bytes = await body.read(this.#lines.room());
+        if (bytes === null) return this.#closed();
+        this.#lines.fill(bytes);
+      }
+    } catch (error) {
+      if (stop.aborted) throw new Stopped();
+      if (this.#isDiscarded) return { how: "discarded" };
+      if (error instanceof FormatError) return broken(error.message);
+      if (error instanceof ApiFailure) return this.#cutOff(error);
+      throw error;
+    }
+  }
+
+  /** Deals with all whole lines of the window; waits only where main takes no more. */
+  async #takeLines(): Promise<WatchEnd | null> {
+    const { writer, identity } = this.#context;
+    const lines = this.#lines;
+    const { scan, other, otherIdentity } = this.#intake;
+    while (lines.next()) {
+      const { bytes, start, end } = lines;
+      const line = readWatchLine(scan, bytes, start, end, identity);
+      switch (line.type) {
+        case "ADDED":
+        case "MODIFIED":
+          if (other !== null) readWatchLine(other, bytes, start, end, otherIdentity);
+          this.#checkWitness();
+          if (!writer.isReady(scan.lineLength)) {
+            await this.#intake.room();
+            if (this.#isDiscarded) return { how: "discarded" };
+          }
+          this.#intake.put();
+          this.#move();
+          break;
+        case "DELETED":
+          // It is no occurrence (mostly the TTL's doing), but it has its place in the history.
+          this.#checkWitness();
+          this.#move();
+          break;
+        default:
+          if (!this.#isPassedOver(line)) return this.#endBy(line);
+      }
+    }
+    return null;
+  }
+
+  /** The first event answers the question whether this is still the same history. */
+  #checkWitness(): void {
+    if (!this.#isFirst) return;
+    clearTimeout(this.#witnessTimer);
+    this.#hooks.onHealthy();
+    const { position } = this.#context;
+    const { key, resourceVersion } = this.#intake.scan;
+    if (!this.#start.isChecked || position.isWitness(resourceVersion, key)) return;
+    this.#doubt(
+      `the first event bears resourceVersion ${resourceVersion} and is not the one of ` +
+        `${position.rv} that was to come again`,
+    );
+  }
+
+  /** The event just scanned is in the batch, or is none for it. */
+  #move(): void {
+    const { position, writer } = this.#context;
+    const { key, resourceVersion } = this.#intake.scan;
+    const before = position.rv;
+    if (this.#isFirst) {
+      this.#isFirst = false;
+      if (!position.meetFirst(resourceVersion, key, this.#start.from)) return;
+    } else {
+      if (!position.meetNext(resourceVersion, key)) {
+        this.#hooks.onDoubt(`resourceVersions went back from ${before} to ${resourceVersion}`);
+      }
+      if (resourceVersion === before) return;
+    }
+    this.#hasMoved = true;
+    writer.moved();
+  }
+
+  /** Lines that are no event and change nothing. */
+  #isPassedOver(line: WatchLine): boolean {
+    if (line.type === "BLANK") return true;
+    if (line.type !== "BOOKMARK") return false;
+    const { log, path } = this.#context;
+    log("DEBUG", `WATCH ${path}: a bookmark at resourceVersion ${line.resourceVersion}.`);
+    return true;
+  }
+
+  #endBy(line: WatchLine): WatchEnd {
+    if (line.type === "ERROR") return endByError(line.status);
+    if (line.type !== "INVALID") return broken("a line of no known kind came");
+    return broken(`a line is no watch event (${line.reason}): ${line.excerpt}`);
+  }
+
+  #closed(): WatchEnd {
+    const { rest } = this.#lines;
+    return rest === 0 ? { how: "closed" } : broken(
+      `it ended in the middle of a line; its ${rest} byte(s) are forgotten`,
+    );
+  }
+
+  /**
+   * The connection broke, or was overdue. Where we did not read for long, because main took no
+   * more, that is no failure: whoever sends has a right to give up.
+   */
+  #cutOff(failure: ApiFailure): WatchEnd {
+    const isOurs = this.#intake.heldMs >= this.#context.times.watchGraceMs;
+    return isOurs ? { how: "closed" } : { how: "broken", failure };
+  }
+}
+
+function overdue(seconds: number): ApiFailure {
+  return new ApiFailure(`it outlived its ${seconds} s without an end; the connection may be dead`);
+}
+
+function broken(message: string): WatchEnd {
+  return { how: "broken", failure: new ApiFailure(message) };
+}
+
+/** An ERROR event: 410 is Expired, before Kubernetes 1.18 Gone; 504 is a version of the future. */
+function endByError({ code, reason, message, retryAfterSeconds = 0 }: WatchStatus): WatchEnd {
+  const text = `the server ended it with ${code} ${reason}: ${message}`;
+  const failure = new ApiFailure(text, {
+    status: code,
+    reason,
+    retryAfterMs: 1000 * retryAfterSeconds,
+  });
+  return { how: isVersionRefused(failure) ? "refused" : "broken", failure };
+}
+
+/** Whether an answer says that the server cannot go on from the resourceVersion asked for. */
+export function isVersionRefused({ status, reason, message }: ApiFailure): boolean {
+  return status === 410 || reason === "Expired" || reason === "Gone" ||
+    message.includes("Too large resource version");
+}

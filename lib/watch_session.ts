@@ -1,0 +1,132 @@
+/**
+ * Everything of the watch isolate but the isolate: all watches with their one batch and one client,
+ * driven by the messages of main (lib/protocol.ts).
+ */
+
+import { ApiClient, CLIENT_TIMES, type ClientTimes } from "./api_client.ts";
+import { type Clock, realClock } from "./backoff.ts";
+import { BatchWriter } from "./batch.ts";
+import { messageOf } from "./errors.ts";
+import { WatchPosition } from "./position.ts";
+import type { FromWatch, ToWatch, WatchSpec } from "./protocol.ts";
+import { Reflector } from "./reflector.ts";
+import { Stopped, WATCH_TIMES, type WatchContext, type WatchTimes } from "./watch_context.ts";
+
+/** What a session needs of the outside. */
+export interface SessionOptions {
+  /** Posts to main; buffers of `transfer` are moved. */
+  post: (message: FromWatch, transfer: ArrayBuffer[]) => void;
+  clock?: Clock;
+  times?: WatchTimes;
+  clientTimes?: ClientTimes;
+}
+
+/** See the head of this file. */
+export class WatchSession {
+  readonly #options: SessionOptions;
+  readonly #stop = new AbortController();
+  readonly #done: Promise<unknown>;
+  readonly #client: ApiClient;
+  readonly #writer: BatchWriter;
+  readonly #positions: WatchPosition[];
+  readonly #reflectors: Reflector[];
+  #isConnected = false;
+
+  /** Starts to list and watch. */
+  constructor(start: Extract<ToWatch, { type: "start" }>, options: SessionOptions) {
+    const { server, credentials, buffers, identity, watches } = start;
+    this.#options = options;
+    this.#client = new ApiClient(
+      server,
+      credentials,
+      () => this.#post({ type: "unauthorized" }),
+      options.clientTimes ?? CLIENT_TIMES,
+    );
+    const outlet = {
+      post: (message: FromWatch) => this.#post(message),
+      positions: () => this.#positions.map((position) => position.snapshot()),
+    };
+    this.#writer = new BatchWriter(outlet, buffers, identity);
+    this.#positions = watches.map(({ position }) => new WatchPosition(position));
+    this.#reflectors = watches.map((spec, index) =>
+      new Reflector(this.#context(start, spec, this.#positions[index]!))
+    );
+    this.#done = Promise.all(this.#reflectors.map((reflector) => reflector.run()));
+  }
+
+  /** Settles after a stop; rejects where an assumption of ours does not hold. */
+  async done(): Promise<void> {
+    await this.#done;
+    this.#client.close();
+  }
+
+  /** Takes a message of main other than "start". */
+  receive(message: Exclude<ToWatch, { type: "start" }>): void {
+    switch (message.type) {
+      case "credentials":
+        try {
+          return this.#client.setCredentials(message.credentials);
+        } catch (error) {
+          const text = `The new certificates cannot be used; the old ones stay: ${
+            messageOf(error)
+          }`;
+          return this.#post({ type: "log", level: "ERROR", text });
+        }
+      case "buffer":
+        return this.#writer.give(message.buffer);
+      case "list":
+        return void this.#list(message.request);
+      case "stop":
+        this.#stop.abort();
+        return this.#writer.close();
+      default:
+        return message satisfies never;
+    }
+  }
+
+  /** One complete LIST of all watches. */
+  async #list(request: number): Promise<void> {
+    try {
+      await Promise.all(this.#reflectors.map((reflector) => reflector.list()));
+    } catch (error) {
+      if (error instanceof Stopped) return;
+      throw error;
+    }
+    this.#writer.flush();
+    this.#post({ type: "listed", request });
+  }
+
+  #post(message: FromWatch): void {
+    // After a stop main has closed its files; what it has not dealt with comes again next time.
+    if (this.#stop.signal.aborted) return;
+    const isBatch = message.type === "batch" && message.buffer !== null;
+    this.#options.post(message, isBatch ? [message.buffer!] : []);
+  }
+
+  #context(
+    start: Extract<ToWatch, { type: "start" }>,
+    { namespace, fieldSelector }: WatchSpec,
+    position: WatchPosition,
+  ): WatchContext {
+    const within = namespace === null ? "" : `/namespaces/${encodeURIComponent(namespace)}`;
+    return {
+      client: this.#client,
+      writer: this.#writer,
+      position,
+      clock: this.#options.clock ?? realClock,
+      times: this.#options.times ?? WATCH_TIMES,
+      path: `/api/v1${within}/events`,
+      namespace,
+      fieldSelector,
+      identity: start.identity,
+      bothIdentities: start.bothIdentities,
+      stop: this.#stop.signal,
+      log: (level, text) => this.#post({ type: "log", level, text }),
+      onConnected: () => {
+        if (this.#isConnected) return;
+        this.#isConnected = true;
+        this.#post({ type: "connected" });
+      },
+    };
+  }
+}

@@ -1,0 +1,339 @@
+/**
+ * The rules of DESIGN.md "List and watch": what a resumed WATCH proves, and when a LIST is owed.
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import type { Position } from "../../lib/protocol.ts";
+import { statusAnswer } from "../fake/faults.ts";
+import { sampleEvent } from "../fake/sample.ts";
+import type { FakeApiServer } from "../fake/server.ts";
+import { until, withServer } from "../fake/testing.ts";
+import { type MainEnd, untilMet, watchFrom, withEnd } from "./main_end.ts";
+
+/** "list" (its first page), or "watch" and its resourceVersion, for each request so far. */
+function requests(server: FakeApiServer): string[] {
+  return server.log.flatMap(({ request: { verb, query, page } }) => {
+    if (verb === "watch") return `watch ${query.get("resourceVersion")}`;
+    return page === 1 ? "list" : [];
+  });
+}
+
+function create(server: FakeApiServer, ...names: string[]): void {
+  for (const name of names) server.store.create(sampleEvent("a", name));
+}
+
+/** What a run that met all events so far left in its checkpoint. */
+async function positionAfterAll(server: FakeApiServer, ...names: string[]): Promise<Position> {
+  let position: Position | null = null;
+  await withEnd(server.url, {}, async (end) => {
+    await until(() => end.isSettled);
+    const met = end.events.length;
+    create(server, ...names);
+    await untilMet(end, met + names.length);
+    position = end.position;
+  });
+  server.log.length = 0;
+  return position!;
+}
+
+/** Until nothing is owed and a new event comes through. */
+async function untilSettled(end: MainEnd, server: FakeApiServer): Promise<void> {
+  await until(() => end.isSettled);
+  const name = `settled-${server.store.revision}`;
+  create(server, name);
+  await until(() => end.names.includes(name));
+  await until(() => end.isSettled);
+}
+
+Deno.test("the first start lists all pages and watches from the LIST's version beside them", async () => {
+  await withServer({}, async (server) => {
+    create(server, "e1", "e2", "e3", "e4");
+    server.faults.push({ match: { verb: "list", page: 2 }, action: { holdMs: 400 } });
+    await withEnd(server.url, {}, async (end) => {
+      await until(() => server.watches.length === 1);
+      create(server, "during");
+      await until(() => end.names.includes("during"));
+      assert(!end.names.includes("e4"), "the second page is still held");
+      assertEquals(end.position?.listOwed, true);
+      await until(() => end.isSettled);
+      assertEquals(end.names, ["e1", "e2", "e3", "during", "e4"]);
+      assertEquals(end.positions[0], [{
+        rv: "104",
+        witness: null,
+        previous: "104",
+        listOwed: true,
+      }]);
+      assertEquals([end.position?.rv, end.position?.previous], ["105", "104"]);
+      assertEquals(requests(server), ["list", "watch 104"]);
+      assertEquals(end.connected, 1);
+    });
+  });
+});
+
+Deno.test("resumed from P, the witness proves continuity: no LIST, and P stays", async () => {
+  await withServer({}, async (server) => {
+    const position = await positionAfterAll(server, "e1", "e2");
+    assertEquals([position.rv, position.previous, position.listOwed], ["102", "101", false]);
+    await withEnd(server.url, { watches: [watchFrom(position)] }, async (end) => {
+      await untilMet(end, 1);
+      assertEquals(end.versions, ["102"]);
+      // The witness moves nothing: the next resumption must see it again.
+      server.dropConnections("end");
+      await untilMet(end, 2);
+      server.dropConnections("reset");
+      await untilMet(end, 3);
+      await untilSettled(end, server);
+      assertEquals(end.versions, ["102", "102", "102", "103"]);
+      assertEquals(requests(server), ["watch 101", "watch 101", "watch 101"]);
+      assertEquals(end.positions.filter(([p]) => p?.previous !== "101" && p?.rv !== "103"), []);
+    });
+  });
+});
+
+Deno.test("what happened while away comes by the watch, without a LIST", async () => {
+  await withServer({}, async (server) => {
+    const position = await positionAfterAll(server, "e1", "e2");
+    create(server, "e3", "e4");
+    await withEnd(server.url, { watches: [watchFrom(position)] }, async (end) => {
+      await untilMet(end, 3);
+      await untilSettled(end, server);
+      assertEquals(end.versions.slice(0, 3), ["102", "103", "104"]);
+      assertEquals(requests(server), ["watch 101"]);
+    });
+  });
+});
+
+Deno.test("another event than the witness at its resourceVersion: a LIST is owed, and paid", async () => {
+  await withServer({}, async (server) => {
+    const position = await positionAfterAll(server, "e1", "e2");
+    const witness = "0".repeat(32);
+    await withEnd(server.url, { watches: [watchFrom({ ...position, witness })] }, async (end) => {
+      await until(() => end.isSettled);
+      assertEquals(requests(server), ["watch 101", "list"]);
+      assert(end.positions.some(([p]) => p?.listOwed), "the debt is told before it is paid");
+      // From now on the event that came is the witness.
+      server.dropConnections("end");
+      await until(() => server.log.length === 3);
+      await untilSettled(end, server);
+      assertEquals(requests(server), ["watch 101", "list", "watch 101"]);
+    });
+  });
+});
+
+Deno.test("another resourceVersion first: a LIST is owed, and the stream's truth is taken", async () => {
+  await withServer({}, async (server) => {
+    create(server, "e1", "e2", "e3");
+    const position = { rv: "102", witness: "1".repeat(32), previous: "102", listOwed: false };
+    await withEnd(server.url, { watches: [watchFrom(position)] }, async (end) => {
+      await until(() => end.isSettled);
+      assertEquals(requests(server), ["watch 102", "list"]);
+      assertEquals([end.position?.rv, end.position?.previous], ["103", "102"]);
+    });
+  });
+});
+
+Deno.test("silence instead of the witness: a LIST is owed, and the open watch goes on", async () => {
+  await withServer({}, async (server) => {
+    create(server, "e1");
+    server.store.bump(200);
+    const position = { rv: "150", witness: "1".repeat(32), previous: "140", listOwed: false };
+    await withEnd(server.url, { watches: [watchFrom(position)] }, async (end) => {
+      await until(() => end.isSettled);
+      assertEquals(end.names, ["e1"]);
+      await untilSettled(end, server);
+      assertEquals(requests(server), ["watch 140", "list"]);
+      // P is where the watch began: there the event that came since is the first.
+      assertEquals([end.position?.rv, end.position?.previous], ["201", "140"]);
+    });
+  });
+});
+
+Deno.test("no witness, as after a LIST without an event since: a LIST is owed", async () => {
+  await withServer({}, async (server) => {
+    create(server, "e1");
+    const position = { rv: "101", witness: null, previous: "101", listOwed: false };
+    await withEnd(server.url, { watches: [watchFrom(position)] }, async (end) => {
+      await until(() => end.isSettled);
+      assertEquals(requests(server), ["watch 101", "list"]);
+    });
+  });
+});
+
+Deno.test("a LIST owed by the last run is made although the witness comes", async () => {
+  await withServer({}, async (server) => {
+    const position = await positionAfterAll(server, "e1", "e2");
+    const owing = { ...position, listOwed: true };
+    await withEnd(server.url, { watches: [watchFrom(owing)] }, async (end) => {
+      await until(() => end.isSettled);
+      assertEquals(requests(server), ["watch 101", "list"]);
+      assertEquals(end.names.toSorted(), ["e1", "e2", "e2"]);
+    });
+  });
+});
+
+Deno.test("P compacted: a LIST, and the watch goes on from the last version", async () => {
+  await withServer({}, async (server) => {
+    const position = await positionAfterAll(server, "e1", "e2");
+    create(server, "e3");
+    server.store.repeat("a", "e3");
+    server.store.compact(103);
+    await withEnd(server.url, { watches: [watchFrom(position)] }, async (end) => {
+      await untilSettled(end, server);
+      assertEquals(requests(server), ["watch 101", "list", "watch 102"]);
+      // The state of e3 that a LIST cannot show any more came by the watch.
+      assert(end.versions.includes("103"));
+    });
+  });
+});
+
+for (const form of ["ERROR in an answer 200", "HTTP 410"]) {
+  Deno.test(`P and the last version compacted (${form}): the watch goes on from the LIST's`, async () => {
+    await withServer({}, async (server) => {
+      const position = await positionAfterAll(server, "e1", "e2");
+      create(server, "e3", "e4");
+      server.store.compact();
+      if (form === "HTTP 410") {
+        const gone = statusAnswer(410, "Gone", "too old resource version: 101 (104)");
+        server.faults.push({ match: { verb: "watch" }, times: 2, action: gone });
+      }
+      await withEnd(server.url, { watches: [watchFrom(position)] }, async (end) => {
+        await untilSettled(end, server);
+        assertEquals(requests(server), ["watch 101", "list", "watch 102", "watch 104"]);
+        assertEquals(end.names.slice(0, 4), ["e1", "e2", "e3", "e4"]);
+        assertEquals([end.position?.rv, end.position?.previous], ["105", "104"]);
+      });
+    });
+  });
+}
+
+Deno.test("etcd went back: the position is dropped and its watch begun anew from the LIST", async () => {
+  await withServer({}, async (server) => {
+    create(server, "e1", "e2", "e3");
+    const position = await positionAfterAll(server, "e4", "e5");
+    assertEquals(position.rv, "105");
+    server.store.rewindTo(102);
+    await withEnd(server.url, { watches: [watchFrom(position)] }, async (end) => {
+      await until(() => end.isSettled);
+      assertEquals(end.logged("WARNING").length, 1);
+      assertEquals(end.logged("went back from resourceVersion 105 to 102").length, 1);
+      assertEquals(end.names, ["e1", "e2"]);
+      await until(() => requests(server).includes("watch 102"));
+      // resourceVersions that were used before come again, for other events.
+      create(server, "f3", "f4", "f5");
+      await untilMet(end, 5);
+      assertEquals(end.names.slice(2), ["f3", "f4", "f5"]);
+      assertEquals(requests(server), ["watch 104", "list", "watch 102"]);
+      assertEquals([end.position?.rv, end.position?.previous], ["105", "104"]);
+    });
+  });
+});
+
+Deno.test("etcd went back and moved past us while we were away: nothing alive is lost", async () => {
+  await withServer({}, async (server) => {
+    create(server, "e1", "e2", "e3");
+    const position = await positionAfterAll(server, "e4", "e5");
+    server.store.rewindTo(102);
+    create(server, "f3", "f4", "f5", "f6", "f7");
+    await withEnd(server.url, { watches: [watchFrom(position)] }, async (end) => {
+      await until(() => end.isSettled);
+      await untilSettled(end, server);
+      for (const name of ["f3", "f4", "f5", "f6", "f7"]) assert(end.names.includes(name), name);
+      assertEquals(requests(server), ["watch 104", "list"]);
+    });
+  });
+});
+
+Deno.test("events that come while a LIST is on its way are not taken for a step back", async () => {
+  await withServer({}, async (server) => {
+    create(server, "e1");
+    await withEnd(server.url, {}, async (end) => {
+      await until(() => end.isSettled && server.watches.length === 1);
+      server.faults.push({
+        match: { verb: "list" },
+        action: { trickle: { bytes: 40, delayMs: 40 } },
+      });
+      end.send({ type: "list", request: 1 });
+      await until(() => server.log.some(({ request }, i) => i > 0 && request.verb === "list"));
+      create(server, "e2", "e3");
+      await until(() => end.names.includes("e3"));
+      assertEquals(end.listed, []);
+      await until(() => end.listed.length === 1);
+      assertEquals(end.logged("WARNING"), []);
+      assertEquals([end.position?.rv, end.position?.previous], ["103", "102"]);
+    });
+  });
+});
+
+Deno.test("resourceVersions that go back on an open watch: a LIST is owed, P is of the new history", async () => {
+  await withServer({}, async (server) => {
+    create(server, "e1", "e2", "e3");
+    await withEnd(server.url, {}, async (end) => {
+      await until(() => end.isSettled && server.watches.length === 1);
+      create(server, "e4");
+      await untilMet(end, 4);
+      const { object } = server.revisions[1]!;
+      const event = { kind: "Event", apiVersion: "v1", ...object };
+      server.watches[0]!.answer.send(`${JSON.stringify({ type: "ADDED", object: event })}\n`);
+      await until(() => server.log.length >= 4 && end.isSettled);
+      assertEquals(end.position, { rv: "102", witness: null, previous: "102", listOwed: false });
+      assertEquals(
+        end.logged("owed, because resourceVersions went back from 104 to 102").length,
+        1,
+      );
+    });
+  });
+});
+
+Deno.test("a DELETED is not written, but moves the position, and can be the witness", async () => {
+  await withServer({}, async (server) => {
+    create(server, "e1", "e2");
+    let position: Position | null = null;
+    await withEnd(server.url, {}, async (end) => {
+      await until(() => end.isSettled && server.watches.length === 1);
+      server.store.delete("a", "e1");
+      await until(() => end.position?.rv === "103");
+      assertEquals(end.names, ["e1", "e2"]);
+      position = end.position;
+    });
+    server.log.length = 0;
+    await withEnd(server.url, { watches: [watchFrom(position)] }, async (end) => {
+      await untilSettled(end, server);
+      assertEquals(requests(server), ["watch 102"]);
+      assertEquals(end.versions, ["104"]);
+    });
+  });
+});
+
+Deno.test("of many DELETED under one resourceVersion the first is the witness", async () => {
+  await withServer({}, async (server) => {
+    const names = Array.from({ length: 20 }, (_, i) => `e${i}`);
+    create(server, ...names);
+    await withEnd(server.url, {}, async (end) => {
+      await until(() => end.isSettled && server.watches.length === 1);
+      server.store.expire(20);
+      await until(() => end.position?.rv === "121");
+      server.log.length = 0;
+      server.dropConnections("reset");
+      await until(() => server.log.length === 1);
+      await untilSettled(end, server);
+      assertEquals(requests(server), ["watch 120"]);
+      assertEquals(end.events.length, 21);
+    });
+  });
+});
+
+Deno.test("metadata-only writes and repetitions come as lines with their own resourceVersion", async () => {
+  await withServer({}, async (server) => {
+    create(server, "e1");
+    await withEnd(server.url, {}, async (end) => {
+      await until(() => end.isSettled && server.watches.length === 1);
+      server.store.annotate("a", "e1", { a: "b" });
+      server.store.repeat("a", "e1");
+      await untilMet(end, 3);
+      const [first, annotated, repeated] = end.events;
+      assertEquals(first!.key, annotated!.key);
+      assert(repeated!.key !== first!.key);
+      assertEquals(end.versions, ["101", "102", "103"]);
+    });
+  });
+});
