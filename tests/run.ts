@@ -1,0 +1,133 @@
+/**
+ * `deno task test [FILE or flag of deno test]...`: runs the tests on real parts where there are
+ * some, says which, what was skipped and how to get it, and closes with `N passed, N failed`.
+ *
+ * The parts are made once for all tests, and only where a chosen test uses them: the compiled
+ * program, and an API server, which is stopped at the end whatever happens. Exit status 0 only if
+ * at least one test passed and none failed.
+ */
+
+import { depsFlags, isClosed } from "../closed/deps.ts";
+import { isBuilt, NO_RUNTIME } from "../deploy/build.ts";
+import { ApiServer, publishAccess, SHARED_SERVER } from "./real/api_server.ts";
+import { API_SERVER_HOW, findAssets } from "./real/assets.ts";
+import { BINARY_HOW, TEST_BINARY } from "./support/binary.ts";
+import { type Counts, countTests } from "./support/junit.ts";
+import { type Skipped, SKIPPED_FILE } from "./support/skip.ts";
+import { pathsIn, testFiles, withImports } from "./support/test_files.ts";
+
+const root = new URL("../", import.meta.url);
+
+/** Says which program the tests run, and builds it where that can be done. */
+async function prepareProgram(): Promise<void> {
+  const named = Deno.env.get(TEST_BINARY);
+  if (named) return console.log(`Program: ${named} (${TEST_BINARY})`);
+  if (isBuilt()) return console.log("Program: dist/kube-event-pipe, built from this tree before");
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "--no-lock", "-A", "deploy/build.ts"],
+    cwd: root,
+  }).output();
+  const [said, complained] = [stdout, stderr].map((bytes) =>
+    new TextDecoder().decode(bytes).trim()
+  );
+  if (code === 0) return console.log(`Program: ${said}`);
+  if (code !== NO_RUNTIME) throw new Error(complained);
+  Deno.env.set(TEST_BINARY, "deno run");
+  console.log(`Program: from source, with the same permissions. To compile it, ${BINARY_HOW}`);
+}
+
+/** Starts the API server that the tests share; null where there are no binaries of one. */
+async function prepareServer(dir: string): Promise<ApiServer | null> {
+  const assets = await findAssets();
+  if (assets === null) {
+    console.log(`API server: none. To have one, ${API_SERVER_HOW}`);
+    return null;
+  }
+  const startMs = performance.now();
+  const server = await ApiServer.start(dir, { assets });
+  publishAccess(server);
+  Deno.env.set(SHARED_SERVER, dir);
+  const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
+  console.log(`API server: etcd and kube-apiserver from ${assets.from}, up in ${seconds} s`);
+  return server;
+}
+
+/** Runs `deno test`; resolves to its exit status. A signal to us is passed on to it. */
+async function runTests(args: string[]): Promise<number> {
+  const child = new Deno.Command(Deno.execPath(), { args: ["test", ...args], cwd: root }).spawn();
+  let isRunning = true;
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => {
+      if (isRunning) child.kill(signal);
+    });
+  }
+  const { code } = await child.status;
+  isRunning = false;
+  return code;
+}
+
+/** Says what was skipped, grouped by what to do about it. */
+function reportSkipped(file: string): void {
+  const lines = Deno.readTextFileSync(file).split("\n").filter(Boolean);
+  const skipped: Skipped[] = lines.map((line) => JSON.parse(line));
+  for (const [how, tests = []] of Map.groupBy(skipped, ({ how }) => how)) {
+    console.log(`\nSKIPPED ${tests.length}. To run ${tests.length === 1 ? "it" : "them"}, ${how}:`);
+    for (const { name } of tests) console.log(`  ${name}`);
+  }
+}
+
+/** The counts of the report; a failure outside of any test counts as one. */
+function readCounts(junit: string, status: number, files: string[]): Counts {
+  let xml = "";
+  try {
+    xml = Deno.readTextFileSync(junit);
+  } catch {
+    // A type error or a signal: no test began.
+  }
+  const counts = countTests(xml);
+  if (status === 0) return counts;
+  // A module that failed to load is not in the report. Nor is one of which a filter left nothing.
+  const isFiltered = Deno.args.some((arg) => arg.startsWith("--filter"));
+  if (!isFiltered && xml !== "") {
+    counts.failed += files.filter((file) => !counts.files.has(file)).length;
+  }
+  counts.failed ||= 1;
+  return counts;
+}
+
+/** Prepares what the chosen tests need and runs them. */
+async function main(scratch: string): Promise<Counts> {
+  const given = pathsIn(root, Deno.args);
+  const files = testFiles(root, given.length > 0 ? given : ["tests"]);
+  const used = withImports(root, files);
+  const skipped = `${scratch}/skipped`;
+  Deno.writeTextFileSync(skipped, "");
+  Deno.env.set(SKIPPED_FILE, skipped);
+  Deno.env.set("KEP_CLOSED", await isClosed() ? "1" : "0"); // Asked once, not in each child.
+  const [server] = await Promise.all([
+    used.has("tests/real/api_server.ts") ? prepareServer(`${scratch}/api-server`) : null,
+    used.has("tests/support/binary.ts") ? prepareProgram() : null,
+  ]);
+  try {
+    const junit = `${scratch}/junit.xml`;
+    const flags = ["-A", ...await depsFlags(), `--junit-path=${junit}`, ...Deno.args];
+    const status = await runTests(given.length > 0 ? flags : [...flags, "tests/"]);
+    reportSkipped(skipped);
+    return readCounts(junit, status, files);
+  } finally {
+    await server?.stop();
+  }
+}
+
+const scratch = Deno.makeTempDirSync({ prefix: "kube-event-pipe-test-" });
+let counts: Pick<Counts, "passed" | "failed"> = { passed: 0, failed: 1 };
+try {
+  counts = await main(scratch);
+  if (counts.passed + counts.failed === 0) console.log("\nNo test ran.");
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+} finally {
+  Deno.removeSync(scratch, { recursive: true });
+}
+console.log(`\n${counts.passed} passed, ${counts.failed} failed`);
+Deno.exit(counts.failed === 0 && counts.passed > 0 ? 0 : 1);
