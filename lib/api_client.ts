@@ -22,7 +22,9 @@ import { VERSION } from "./version.ts";
 /** Longest text of a server that is put into a message, characters. */
 const SERVER_TEXT_MAX = 500;
 
-/** No answer, or one that is none. The message is one line, and holds no credential and no query. */
+/**
+ * No answer, or one that is none. The message is one line, and holds no credential and no query.
+ */
 export class ApiFailure extends Error {
   override readonly name = "ApiFailure";
   /** The HTTP status, or the code of an ERROR event; 0 where there was no answer. */

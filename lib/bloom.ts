@@ -25,14 +25,17 @@ export interface BloomShape {
   probes: number;
 }
 
-/** Largest number of bits a key. More than any error rate that a 128-bit key could keep asks for. */
+/**
+ * Largest number of bits a key. More than any error rate that a 128-bit key could keep asks for.
+ */
 export const PROBES_MAX = 64;
 
 /**
  * The sector of a key, and its bits there.
  *
  * @param bits receives the bit numbers in the sector, `probes` of them
- * @param seed four lanes that differ in each generation, so that an unlucky key is lucky in the next
+ * @param seed four lanes that differ in each generation, so that an unlucky key is lucky in the
+ * next
  * @returns the sector's number
  */
 export function probe(
@@ -48,7 +51,8 @@ export function probe(
   let d = (key[at + 3]! ^ seed[3]!) | 0;
   const { probes, sectors } = shape;
   let sector = 0;
-  // Two numbers are thrown away: a key is well mixed, but its exclusive or with the seed may not be.
+  // Two numbers are thrown away: a key is well mixed, but its exclusive or with the seed may not
+  // be.
   for (let round = -3, filled = 0; filled < probes; round++) {
     const out = (a + b + d) | 0;
     d = (d + 1) | 0;

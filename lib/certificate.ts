@@ -24,7 +24,9 @@ interface DerValue {
   end: number;
 }
 
-/** Extensions under 2.5.29 (id-ce) that rustls-webpki reads, and so takes where they are critical. */
+/**
+ * Extensions under 2.5.29 (id-ce) that rustls-webpki reads, and so takes where they are critical.
+ */
 const KNOWN_EXTENSIONS: readonly number[] = [15, 17, 19, 30, 31, 37];
 
 /** Reads a certificate, DER, that rustls already found to be well-formed. */

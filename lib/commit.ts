@@ -4,26 +4,29 @@
  *   append a line -> sync the destination -> its key into the ring -> ring files, synced
  *                 -> checkpoint, synced
  *
- * `pending` are the keys of lines that are appended but not yet synced; an event is known when it is
- * pending or in the ring. The ring never holds a key whose line is not durable: the other way round,
- * a crash in between would lose that line for good. The checkpoint's offset and positions are those
- * of the last event wholly dealt with when the sync before it was called; the destination's tail
- * behind that offset is the journal of what came after.
+ * `pending` are the keys of lines that are appended but not yet synced; an event is known when it
+ * is pending or in the ring. The ring never holds a key whose line is not durable: the other way
+ * round, a crash in between would lose that line for good. The checkpoint's offset and positions
+ * are those of the last event wholly dealt with when the sync before it was called; the
+ * destination's tail behind that offset is the journal of what came after.
  *
  * One commit operation runs at a time: sync, checkpoint, file switch, drop. Appending goes on
  * during the first two.
  *
- * Pipes cannot be read back, so there a line is written, then remembered: {@linkcode Commit.written}.
+ * Pipes cannot be read back, so there a line is written, then remembered: {@linkcode
+ * Commit.written}.
  */
 
 import type { CheckpointFile, WatchState } from "./checkpoint.ts";
 import type { FileDestination } from "./file_destination.ts";
+import { Gate } from "./gate.ts";
 import type { Generation } from "./generation.ts";
 import type { Io, Timer } from "./io.ts";
-import { KeySet } from "./key_set.ts";
+import type { KeySet } from "./key_set.ts";
 import { CHECKPOINT_BYTES, CHECKPOINT_MS, PENDING_KEYS_MAX, VANISHED_WAIT_MS } from "./limits.ts";
 import { log } from "./log.ts";
-import type { Destination } from "./destination.ts";
+import { Pending } from "./pending.ts";
+import { type Destination, fileOf, offsetOf } from "./destination.ts";
 import { type IdentityMode, LANES_OF, type Position } from "./protocol.ts";
 import type { Ring } from "./ring.ts";
 import { Abandoned, surely, Trouble, untilItWorks } from "./trouble.ts";
@@ -44,11 +47,8 @@ export interface CommitOptions {
   onGenerationClosed: () => void;
 }
 
-/** Positions and offset that belong together. */
-interface Mark {
-  offset: number;
-  positions: (Position | null)[];
-}
+/** An offset of the destination and the positions that belong to it. */
+type Mark = { offset: number; positions: (Position | null)[] };
 
 /** Owns what is pending, the destination, and the order in which things become durable. */
 export class Commit {
@@ -57,17 +57,14 @@ export class Commit {
   readonly #checkpoints: CheckpointFile;
   readonly #options: CommitOptions;
   readonly #abandon = new AbortController();
-  /** Appended since the last sync was called. */
-  #appended = new KeySet();
-  /** Appended before it, not yet known to be durable. */
-  #syncing = new KeySet();
+  readonly #pending = new Pending();
+  readonly #gate = new Gate();
   #destination: Destination;
   #dealt: (Position | null)[];
   #durable: Mark;
   #checkpointedOffset = 0;
   #switching = false;
   #queue: Promise<unknown> = Promise.resolve();
-  #held: { promise: Promise<void>; release: () => void } | null = null;
   #reopen = new AbortController();
   #syncTimer: Timer | undefined;
   #checkpointTimer: Timer | undefined;
@@ -112,7 +109,7 @@ export class Commit {
 
   /** Keys of lines appended, in order, since the last sync was called. */
   get appended(): KeySet {
-    return this.#appended;
+    return this.#pending.appended;
   }
 
   /** Raised when the process stops: whoever waits for the outside world gives up. */
@@ -132,19 +129,21 @@ export class Commit {
 
   /** Whether its line is appended and not yet in the ring. */
   isPending(keys: Uint32Array, at: number): boolean {
-    const lanes = at + LANES_OF[this.#options.identity];
-    return this.#appended.has(keys, lanes) || this.#syncing.has(keys, lanes);
+    return this.#pending.has(keys, at + LANES_OF[this.#options.identity]);
   }
 
   /** Whether lines may be appended right now; else {@linkcode ready} waits for it. */
   get isReady(): boolean {
-    return this.#held === null && this.#appended.size < PENDING_KEYS_MAX;
+    return !this.#gate.isHeld && this.appended.size < PENDING_KEYS_MAX;
   }
 
-  /** Waits until lines may be appended. */
+  /** Waits until lines may be appended. @throws Abandoned */
   async ready(): Promise<void> {
-    while (this.#held !== null) await this.#held.promise;
-    if (this.#appended.size >= PENDING_KEYS_MAX) await this.sync();
+    while (!this.isReady) {
+      if (this.abandon.aborted) throw new Abandoned();
+      if (this.#gate.isHeld) await this.#gate.opened(this.abandon);
+      else await this.sync();
+    }
   }
 
   /** Lines were appended: their sync is due. */
@@ -173,13 +172,15 @@ export class Commit {
    * bits to the files at once, so that a kill -9 from here on repeats none of them.
    */
   async written(from: number): Promise<void> {
-    const { lanes, size } = this.#appended;
+    const { lanes, size } = this.appended;
     await this.#remember(lanes.slice(4 * from, 4 * size), size - from);
-    this.#appended.truncate(from);
+    this.appended.truncate(from);
     await this.#flushRing();
   }
 
-  /** The first rhythm: what was appended before the call becomes durable, then known by the ring. */
+  /**
+   * The first rhythm: what was appended before the call becomes durable, then known by the ring.
+   */
   sync(): Promise<void> {
     return this.#exclusive(() => this.#sync());
   }
@@ -212,21 +213,21 @@ export class Commit {
    * all of the old file is in a checkpoint and another checkpoint names the new one.
    */
   switchFile(): Promise<void> {
-    this.#hold();
+    this.#gate.hold();
     this.#reopen.abort();
     return this.#exclusive(async () => {
       clearTimeout(this.#vanishedTimer);
       this.#vanishedTimer = undefined;
-      await this.#switch();
+      this.#switching = true; // What a sync finds of the path meanwhile is no news.
+      await this.#switch().finally(() => this.#switching = false);
       this.#reopen = new AbortController();
-      this.#release();
+      this.#gate.release();
     });
   }
 
   /** The last checkpoint, marked as a clean stop where all that was appended is in it. */
   async stop(): Promise<void> {
     this.abandonWaits();
-    this.#release();
     await this.#exclusive(() => this.#checkpoint(true));
     this.#destination.release();
   }
@@ -243,30 +244,18 @@ export class Commit {
     const file = fileOf(this.#destination);
     const mark: Mark = { offset: offsetOf(this.#destination), positions: this.#dealt };
     if (file !== null) {
-      this.#collect();
+      const collected = this.#pending.collect();
       if (mark.offset !== this.#durable.offset) {
         await surely(`the destination ${JSON.stringify(file.path)}`, file.sync());
       }
       // From here the lines survive a power loss, unless no name leads to their file any more:
       // then they stay pending, until they are written to the file that takes its place.
       if (file.unlinked()) return this.#vanished("deleted");
-      await this.#remember(this.#syncing.lanes, this.#syncing.size);
-      this.#syncing.clear();
+      await this.#remember(collected.lanes, collected.size);
+      this.#pending.settle();
       this.#lookAtPath(file, mark);
     }
     this.#durable = mark;
-  }
-
-  /** All pending keys become those of the sync that is called now. */
-  #collect(): void {
-    if (this.#syncing.size === 0) {
-      [this.#appended, this.#syncing] = [this.#syncing, this.#appended];
-      return;
-    }
-    for (let index = 0; index < this.#appended.size; index++) {
-      this.#syncing.add(this.#appended.lanes, 4 * index);
-    }
-    this.#appended.clear();
   }
 
   async #remember(lanes: Uint32Array, count: number): Promise<void> {
@@ -292,7 +281,6 @@ export class Commit {
     const { offset, positions } = this.#durable;
     await this.#flushRing();
     await surely("the ring", this.#ring.sync());
-    const nothingOpen = this.#appended.size === 0 && this.#syncing.size === 0;
     await untilItWorks(this.#io, "write the checkpoint", this.abandon, () => {
       this.#checkpoints.write({
         watches: this.#options.watches.flatMap((watch, index) => {
@@ -300,7 +288,7 @@ export class Commit {
           return position === null ? [] : [{ ...watch, position }];
         }),
         file: fileOf(this.#destination)?.mark(offset) ?? null,
-        clean: clean && nothingOpen,
+        clean: clean && this.#pending.isEmpty,
         timeMs: this.#io.nowMs(),
       });
     });
@@ -333,26 +321,15 @@ export class Commit {
    */
   #vanished(how: string): void {
     if (this.#switching || this.#vanishedTimer !== undefined) return;
+    const seconds = VANISHED_WAIT_MS / 1000;
     log.info(
-      `${this.#destination.path} was ${how}. It is made again in ${
-        VANISHED_WAIT_MS / 1000
-      } s, or ` +
-        "at SIGHUP.",
+      `${this.#destination.path} was ${how}. It is made again in ${seconds} s, or at SIGHUP.`,
     );
-    this.#hold();
+    this.#gate.hold();
     this.#vanishedTimer = this.#after(VANISHED_WAIT_MS, () => this.switchFile());
   }
 
   async #switch(): Promise<void> {
-    this.#switching = true;
-    try {
-      await this.#turnToPath();
-    } finally {
-      this.#switching = false;
-    }
-  }
-
-  async #turnToPath(): Promise<void> {
     const old = this.#destination;
     const oldFile = fileOf(old);
     await this.#checkpoint(false);
@@ -360,14 +337,13 @@ export class Commit {
       log.info(`${old.path} is still the same file.`);
       return;
     }
-    const orphaned = oldFile !== null && oldFile.unlinked();
     const from = this.#durable.offset;
     if (oldFile === null) old.release();
     const next = await this.#openAnew();
     this.#destination = next;
     this.#durable = { offset: offsetOf(next), positions: this.#durable.positions };
     await this.#writeCheckpoint(false);
-    if (orphaned) await this.#carryOver(oldFile, from, next);
+    if (oldFile?.unlinked()) await this.#carryOver(oldFile, from, next);
     oldFile?.release();
     log.info(`Reopened ${next.path}.`);
   }
@@ -400,18 +376,6 @@ export class Commit {
     log.info(`Wrote ${bytes.length} bytes again that stood only in the deleted ${old.path}.`);
   }
 
-  #hold(): void {
-    if (this.#held !== null) return;
-    let release = () => {};
-    const promise = new Promise<void>((resolve) => release = resolve);
-    this.#held = { promise, release };
-  }
-
-  #release(): void {
-    this.#held?.release();
-    this.#held = null;
-  }
-
   /** Runs one commit operation after those that wait already. */
   #exclusive<T>(operation: () => Promise<T>): Promise<T> {
     const run = this.#queue.then(operation);
@@ -428,12 +392,4 @@ export class Commit {
       if (!(error instanceof Abandoned)) this.#options.onFatal(error);
     });
   }
-}
-
-function fileOf(destination: Destination): FileDestination | null {
-  return destination.kind === "file" ? destination : null;
-}
-
-function offsetOf(destination: Destination): number {
-  return fileOf(destination)?.offset ?? 0;
 }

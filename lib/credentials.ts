@@ -3,8 +3,8 @@
  *
  * Files change under a running program: kubelet rewrites a service account's token at 80% of its
  * life, operators rotate client certificates and CAs. So everything is read again at least once a
- * minute (as client-go does) and after a 401. What is half-written, empty, unreadable, or a key that
- * does not match its certificate, is left alone for the next time: the old stays in use.
+ * minute (as client-go does) and after a 401. What is half-written, empty, unreadable, or a key
+ * that does not match its certificate, is left alone for the next time: the old stays in use.
  *
  * No message holds a token, a password or a byte of a key.
  */

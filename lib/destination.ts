@@ -34,3 +34,13 @@ function kindOf(io: Io, path: string): string | undefined {
     throw new IoError(`Cannot open the destination ${JSON.stringify(path)}: ${messageOf(error)}`);
   }
 }
+
+/** The regular file, where the destination is one. */
+export function fileOf(destination: Destination): FileDestination | null {
+  return destination.kind === "file" ? destination : null;
+}
+
+/** Bytes of whole lines in the regular file; 0 for a pipe. */
+export function offsetOf(destination: Destination): number {
+  return fileOf(destination)?.offset ?? 0;
+}

@@ -39,7 +39,9 @@ export const EXEC_API_VERSIONS: readonly string[] = [
   "client.authentication.k8s.io/v1beta1",
 ];
 
-/** A plugin that takes longer, ms, is killed. Long enough for a slow cloud, short for an operator. */
+/**
+ * A plugin that takes longer, ms, is killed. Long enough for a slow cloud, short for an operator.
+ */
 const EXEC_TIMEOUT_MS = 60_000;
 
 /** Most that is read of what a plugin prints, bytes. A token is a few KB. */

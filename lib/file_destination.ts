@@ -159,7 +159,9 @@ export class FileDestination {
   }
 }
 
-/** Hash (hex) of the last `min(offset, 4096)` bytes before `offset`, by which a file is known again. */
+/**
+ * Hash (hex) of the last `min(offset, 4096)` bytes before `offset`, by which a file is known again.
+ */
 export function tailHash(file: IoFile, offset: number): string {
   const bytes = new Uint8Array(Math.min(offset, TAIL_HASH_BYTES));
   const read = file.readAt(bytes, offset - bytes.length);

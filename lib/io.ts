@@ -22,7 +22,10 @@ export interface IoFile {
   readAt(into: Uint8Array, offset: number): number;
   /** Writes all of `bytes` at `offset`. Not for files opened with `append`. */
   writeAt(bytes: Uint8Array, offset: number): void;
-  /** One write(2) at the end of a file opened with `append`; may be short; returns the bytes written. */
+  /**
+   * One write(2) at the end of a file opened with `append`; may be short; returns the bytes
+   * written.
+   */
   append(bytes: Uint8Array): number;
   truncate(size: number): void;
   stat(): FileStat;
@@ -37,7 +40,9 @@ export interface IoFile {
 
 /** The writing end of a FIFO, opened with O_NONBLOCK. */
 export interface IoPipe {
-  /** One write(2): at most PIPE_BUF bytes go whole or not at all (EAGAIN); EPIPE without a reader. */
+  /**
+   * One write(2): at most PIPE_BUF bytes go whole or not at all (EAGAIN); EPIPE without a reader.
+   */
   write(bytes: Uint8Array): number;
   close(): void;
 }
@@ -64,7 +69,9 @@ export interface Io {
   open(path: string, options: OpenOptions): IoFile;
   /** Opens a FIFO for writing without waiting; ENXIO where nobody reads. */
   openPipe(path: string): IoPipe;
-  /** One write(2) to standard output on another thread; may be short and may wait for the reader. */
+  /**
+   * One write(2) to standard output on another thread; may be short and may wait for the reader.
+   */
   writeStdout(bytes: Uint8Array): Promise<number>;
   /** stat(2) through links; null where there is nothing. */
   stat(path: string): FileStat | null;

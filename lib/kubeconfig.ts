@@ -4,7 +4,8 @@
  * The search is kubectl's (client-go, tools/clientcmd): --kubeconfig alone, or the files of
  * KUBECONFIG, or ~/.kube/config; where they say nothing, the service account. client-node's own
  * search is not used: it stops at a missing file and at a name that two files have, and it falls
- * back to http://localhost:8080. Credentials are only described here; lib/credentials.ts reads them.
+ * back to http://localhost:8080. Credentials are only described here; lib/credentials.ts reads
+ * them.
  */
 
 import { join } from "node:path";

@@ -83,7 +83,9 @@ function serverUrl(server: string, cluster: string): URL {
   return url;
 }
 
-/** The extension that is meant for plugins (client-go, clientauthentication: ExecCluster.config). */
+/**
+ * The extension that is meant for plugins (client-go, clientauthentication: ExecCluster.config).
+ */
 function pluginConfig(extensions: Record<string, unknown>[]): { config?: unknown } {
   const found = extensions.find(({ name }) => name === "client.authentication.k8s.io/exec");
   return found === undefined ? {} : { config: fieldsOf(found["extension"]) };

@@ -2,13 +2,17 @@
  * Every bound of the program, with its reason and what happens when it is reached.
  */
 
-/** Size of a pool buffer, bytes. About 200 events of 1.3 KB: large enough to make one write of them. */
+/**
+ * Size of a pool buffer, bytes. About 200 events of 1.3 KB: large enough to make one write of them.
+ */
 export const BATCH_BYTES = 256 * 1024;
 
 /** Most events in a batch; the index of that many stands at the head of the buffer. */
 export const BATCH_EVENTS_MAX = 1024;
 
-/** Buffers in the pool. When all are with main, the watch stops reading: that is the back-pressure. */
+/**
+ * Buffers in the pool. When all are with main, the watch stops reading: that is the back-pressure.
+ */
 export const POOL_BUFFERS = 8;
 
 /**
@@ -43,10 +47,14 @@ export const LIST_PAGE_TRIES = 3;
  */
 export const LIST_INTERVAL_MS = 10_000;
 
-/** A watch that ends by itself sooner, ms, is not started again at once (client-go does the same). */
+/**
+ * A watch that ends by itself sooner, ms, is not started again at once (client-go does the same).
+ */
 export const WATCH_SHORT_MS = 1_000;
 
-/** Failures in a row at one resourceVersion before a LIST takes its place (PrevKv=nil and others). */
+/**
+ * Failures in a row at one resourceVersion before a LIST takes its place (PrevKv=nil and others).
+ */
 export const VERSION_FAILURES_MAX = 3;
 
 /** The witness must be the first event of a resumed watch within this, ms (DESIGN.md). */

@@ -70,7 +70,9 @@ export class ListLoop {
     while (this.#paid < demand) await this.#next();
   }
 
-  /** Continuity is in doubt: the position owes a LIST until one that begins after now is complete. */
+  /**
+   * Continuity is in doubt: the position owes a LIST until one that begins after now is complete.
+   */
   owe(reason: string): void {
     const { position, writer, log, path } = this.#context;
     log("INFO", `${path}: a LIST is owed, because ${reason}.`);

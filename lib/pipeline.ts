@@ -105,7 +105,9 @@ export class Pipeline {
     return whole - first;
   }
 
-  /** Writes new lines from `first` on, at most PIPE_BUF bytes or one line; returns how many went. */
+  /**
+   * Writes new lines from `first` on, at most PIPE_BUF bytes or one line; returns how many went.
+   */
   async #writeRun(pipe: PipeDestination, batch: EventBatch, first: number): Promise<number> {
     const { appended, abandon, reopen } = this.#commit;
     const before = appended.size;

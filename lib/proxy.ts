@@ -53,7 +53,9 @@ export function parseProxyUrl(value: string): string | null {
   return `${scheme.toLowerCase()}://${authority}`;
 }
 
-/** Sends everything that fetch asks for from now on through this proxy alone, as proxy-url wants. */
+/**
+ * Sends everything that fetch asks for from now on through this proxy alone, as proxy-url wants.
+ */
 export function useOnlyProxy(url: string): void {
   // ALL_PROXY is asked first; the others never matter beside it.
   Deno.env.set("ALL_PROXY", url);

@@ -6,7 +6,9 @@
 import fs from "node:fs";
 import type { FileStat, Io, IoFile, IoPipe, OpenOptions, Timer } from "./io.ts";
 
-/** How long flock(2) may take before the lock counts as held, ms, where only a waiting one exists. */
+/**
+ * How long flock(2) may take before the lock counts as held, ms, where only a waiting one exists.
+ */
 const LOCK_WAIT_MS = 300;
 
 class RealFile implements IoFile {
@@ -54,7 +56,8 @@ class RealFile implements IoFile {
   }
 
   async lock(): Promise<boolean> {
-    // tryLock came with Deno 2.7; before, a waiting lock that does not come soon is held by another.
+    // tryLock came with Deno 2.7; before, a waiting lock that does not come soon is held by
+    // another.
     const file = this.#file as Deno.FsFile & { tryLockSync?: (exclusive: boolean) => boolean };
     if (file.tryLockSync !== undefined) return file.tryLockSync(true);
     let timer: Timer | undefined;

@@ -50,7 +50,9 @@ export function writeRedo(
   writeWhole(io, folder, NAME, [head, ...kept]);
 }
 
-/** Does what the redo file of the folder says, where there is one for this file; then removes it. */
+/**
+ * Does what the redo file of the folder says, where there is one for this file; then removes it.
+ */
 export function applyRedo(io: Io, folder: string, file: IoFile, mark: FileMark): void {
   const path = pathIn(folder, NAME);
   const stat = io.stat(path);

@@ -2,11 +2,11 @@
  * Keeps one watch going: a WATCH that resumes where it was, and LISTs beside it where continuity
  * is in doubt or main asks for one. It never gives up, and loses nothing that the server still has.
  *
- * A WATCH resumes from P (`previous`), the version before the last one, so that the server must show
- * the last event again: if it does, nothing was missed and the history is the same. If not, a LIST
- * is owed. Where P itself is refused, the LIST's version tells whether etcd went back; if it did
- * not, the last version is tried and then the LIST's, so that states overwritten meanwhile still
- * come if the server has them.
+ * A WATCH resumes from P (`previous`), the version before the last one, so that the server must
+ * show the last event again: if it does, nothing was missed and the history is the same. If not, a
+ * LIST is owed. Where P itself is refused, the LIST's version tells whether etcd went back; if it
+ * did not, the last version is tried and then the LIST's, so that states overwritten meanwhile
+ * still come if the server has them.
  */
 
 import { ApiFailure } from "./api_client.ts";
@@ -127,9 +127,10 @@ export class Reflector {
       const text = `${this.#what}: tried again without allowWatchBookmarks, as ${failure.message}`;
       return this.#context.log("INFO", text);
     }
-    if (ABOUT_VERSION.has(status)) this.#countFailure(failure);
-    // Much may have happened meanwhile: only a resumption from P proves that it is the same history.
-    else this.#rung = "previous";
+    if (ABOUT_VERSION.has(status)) return await this.#failed(failure, false);
+    // Much may have happened meanwhile: only a resumption from P proves that it is the same
+    // history.
+    this.#rung = "previous";
     await this.#outage.failed(this.#what, failure);
   }
 
@@ -138,20 +139,18 @@ export class Reflector {
     const { log, times, stop } = this.#context;
     const { end, hasMoved, lastedMs } = report;
     if (end.how === "discarded") return;
-    if (hasMoved || end.how === "closed") {
+    const isShort = lastedMs < times.watchShortMs;
+    if (hasMoved || (end.how === "closed" && !isShort)) {
       this.#rung = "previous";
       this.#failuresAtVersion = 0;
     }
     if (end.how === "refused") return await this.#refused(from, end.failure);
-    if (end.how === "broken") {
-      this.#countFailure(end.failure);
-      return await this.#outage.failed(this.#what, end.failure);
-    }
+    if (end.how === "broken") return await this.#failed(end.failure, hasMoved);
     log("DEBUG", `${this.#what} ended after ${seconds(lastedMs)}.`);
-    if (lastedMs >= times.watchShortMs) return this.#outage.worked(this.#what);
+    if (!isShort) return this.#outage.worked(this.#what);
     if (!hasMoved) {
-      const failure = new ApiFailure(`it ended after ${seconds(lastedMs)} without a new event`);
-      return await this.#outage.failed(this.#what, failure);
+      const text = `it ended after ${seconds(lastedMs)} without a new event`;
+      return await this.#failed(new ApiFailure(text), hasMoved);
     }
     // A server that ends a watch with each event is obeyed, but not as fast as it can.
     await sleep(times.watchShortMs - sinceRequestMs, stop);
@@ -167,8 +166,12 @@ export class Reflector {
     if (wasListVersion) await this.#outage.failed(this.#what, failure);
   }
 
-  #countFailure(failure: ApiFailure): void {
-    if (++this.#failuresAtVersion >= VERSION_FAILURES_MAX) this.#climb(failure.message);
+  /** A failure of which the version may be the cause, unless the watch got on from there. */
+  async #failed(failure: ApiFailure, hasMoved: boolean): Promise<void> {
+    if (!hasMoved && ++this.#failuresAtVersion >= VERSION_FAILURES_MAX) {
+      this.#climb(`${VERSION_FAILURES_MAX} watches in a row failed: ${failure.message}`);
+    }
+    await this.#outage.failed(this.#what, failure);
   }
 
   /** This version does not do: the next WATCH begins at the next one. */

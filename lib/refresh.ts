@@ -3,7 +3,8 @@
  *
  * Before generations are dropped, one complete LIST runs beside the watch. From the moment it is
  * asked for to the drop, every event met, in LIST or watch, that no *remaining* generation knows is
- * added to the current one. So whatever the events' time to live, a later LIST repeats none of them.
+ * added to the current one. So whatever the events' time to live, a later LIST repeats none of
+ * them.
  */
 
 import type { Commit } from "./commit.ts";

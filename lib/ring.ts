@@ -106,7 +106,9 @@ export class Ring {
     );
   }
 
-  /** Whether any generation knows the key (eight lanes at `keys[at]`), those in `leaving` not asked. */
+  /**
+   * Whether any generation knows the key (eight lanes at `keys[at]`), those in `leaving` not asked.
+   */
   knows(keys: Uint32Array, at: number, leaving?: ReadonlySet<Generation>): boolean {
     for (let index = this.#generations.length - 1; index >= 0; index--) {
       const generation = this.#generations[index]!;
@@ -172,7 +174,9 @@ export class Ring {
     }
   }
 
-  /** Adds a key (four lanes of the current identity mode at `lanes[at]`) to the current generation. */
+  /**
+   * Adds a key (four lanes of the current identity mode at `lanes[at]`) to the current generation.
+   */
   add(lanes: Uint32Array, at: number): void {
     this.#generations.at(-1)!.add(lanes, at);
   }

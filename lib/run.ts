@@ -209,7 +209,9 @@ class Session {
     if (renewed !== null || refused) client.updateCredentials(this.#credentials);
   }
 
-  /** The batch in work is finished, unless it is blocked; what is durable stands in a checkpoint. */
+  /**
+   * The batch in work is finished, unless it is blocked; what is durable stands in a checkpoint.
+   */
   async #stop(client: WatchClient, commit: Commit, refresh: Refresh): Promise<void> {
     this.#stopping = true;
     for (const name of [...this.#timers.keys()]) this.#clear(name);

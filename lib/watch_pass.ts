@@ -48,7 +48,7 @@ export interface WatchStart {
 export interface WatchHooks {
   /** The server accepted it. */
   onOpen(): void;
-  /** It shows events, or is silent as a quiet cluster is. */
+  /** It shows new events, or has lasted for a while. */
   onHealthy(): void;
   /** Continuity is in doubt, for this reason: a LIST is owed. */
   onDoubt(reason: string): void;
@@ -65,6 +65,8 @@ export class WatchPass {
   readonly #seconds: number;
   #witnessTimer: Timer | undefined;
   #isFirst = true;
+  /** The first event came, whatever it was. */
+  #isAnswered = false;
   #isDoubted = false;
   #hasMoved = false;
   #isDiscarded = false;
@@ -131,13 +133,13 @@ export class WatchPass {
     }
     this.#witnessTimer = setTimeout(() => {
       this.#hooks.onHealthy();
-      if (this.#isFirst) this.#missed(`within ${times.witnessMs / 1000} s`);
+      if (!this.#isAnswered) this.#missed(`within ${times.witnessMs / 1000} s`);
     }, times.witnessMs);
   }
 
   /** A watch that ended properly without an event has not shown its witness either. */
   #closeQuestion(ending: WatchEnd): void {
-    if (ending.how === "closed" && this.#isFirst) this.#missed("before the watch ended");
+    if (ending.how === "closed" && !this.#isAnswered) this.#missed("before the watch ended");
   }
 
   #missed(when: string): void {
@@ -207,8 +209,7 @@ export class WatchPass {
   /** The first event answers the question whether this is still the same history. */
   #checkWitness(): void {
     if (!this.#isFirst) return;
-    clearTimeout(this.#witnessTimer);
-    this.#hooks.onHealthy();
+    this.#isAnswered = true;
     const { position } = this.#context;
     const { key, resourceVersion } = this.#intake.scan;
     if (!this.#start.isChecked || position.isWitness(resourceVersion, key)) return;
@@ -232,6 +233,7 @@ export class WatchPass {
       }
       if (resourceVersion === before) return;
     }
+    if (!this.#hasMoved) this.#hooks.onHealthy();
     this.#hasMoved = true;
     writer.moved();
   }
