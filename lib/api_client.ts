@@ -276,7 +276,8 @@ export class ApiClient {
     // fetch() names the whole URL first; a query may hold a token that goes on with a LIST.
     const at = Math.max(text.indexOf("client error ("), 0);
     const shortened = text.slice(at).replaceAll(/(https?:\/\/[^\s?()]*)\?[^\s()]*/g, "$1");
-    return shown(secret === "" ? shortened : shortened.replaceAll(secret, "[redacted]"));
+    // A shorter one could not be told from a part of a word.
+    return shown(secret.length < 8 ? shortened : shortened.replaceAll(secret, "[redacted]"));
   }
 }
 

@@ -17,7 +17,8 @@
  */
 
 import type { EventScan } from "./event_scan.ts";
-import { BATCH_EVENTS_MAX } from "./limits.ts";
+import type { Timer } from "./io.ts";
+import { BATCH_DELAY_MS, BATCH_EVENTS_MAX } from "./limits.ts";
 import {
   type FromWatch,
   type IdentityMode,
@@ -99,6 +100,7 @@ export class BatchWriter {
   #token: ArrayBuffer | null = null;
   #hasMoved = false;
   #isDue = false;
+  #timer: Timer | undefined;
   #changed: { promise: Promise<void>; resolve: () => void } | null = null;
 
   /** @param pool buffers of BATCH_BYTES each */
@@ -158,14 +160,14 @@ export class BatchWriter {
   }
 
   /**
-   * For a reader that is about to wait for the network: posts what is new, unless main is behind.
-   * Then it goes when a buffer comes back, and what comes until then goes with it: main falls
-   * behind with full batches, not with many small ones, and nothing piles up in its queue.
+   * For a reader that is about to wait for the network: what is new goes soon. Not at once, since
+   * each event of a WATCH comes in a chunk of its own, so in a read of its own, also in a burst.
    */
   offer(): void {
-    const isBehind = this.#hasLines ? this.#free.length === 0 && this.#away > 0 : this.#away > 0;
-    if (isBehind) this.#isDue = true;
-    else this.flush();
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#postUnlessBehind();
+    }, BATCH_DELAY_MS);
   }
 
   /** Posts what is new. */
@@ -187,13 +189,25 @@ export class BatchWriter {
   give(buffer: ArrayBuffer): void {
     this.#away--;
     this.#keep(buffer);
-    if (this.#isDue) this.offer();
+    if (this.#isDue) this.#postUnlessBehind();
     this.#wake();
   }
 
   /** Wakes those who wait: nothing will be taken any more. */
   close(): void {
+    clearTimeout(this.#timer);
     this.#wake();
+  }
+
+  /**
+   * While main is behind, what is new goes when a buffer comes back, and what comes until then goes
+   * with it: so main has full batches to catch up with, not many small ones, and nothing piles up
+   * in its queue.
+   */
+  #postUnlessBehind(): void {
+    const isBehind = this.#hasLines ? this.#free.length === 0 && this.#away > 0 : this.#away > 0;
+    if (isBehind) this.#isDue = true;
+    else this.flush();
   }
 
   get #hasLines(): boolean {

@@ -160,7 +160,12 @@ export class Commit {
 
   /** All events up to these positions are dealt with: their lines are appended, or were known. */
   dealt(positions: (Position | null)[]): void {
+    const known = this.#dealt;
     this.#dealt = positions;
+    // Without a position a restart can only LIST, and what was overwritten since is gone: so the
+    // first one is stored at once.
+    const isFirst = positions.some((one, index) => one !== null && (known[index] ?? null) === null);
+    if (isFirst) this.#soon(() => this.checkpoint());
     this.#checkpointTimer ??= this.#after(CHECKPOINT_MS, () => {
       this.#checkpointTimer = undefined;
       return this.checkpoint();

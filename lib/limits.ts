@@ -10,6 +10,9 @@ export const BATCH_BYTES = 256 * 1024;
 /** Most events in a batch; the index of that many stands at the head of the buffer. */
 export const BATCH_EVENTS_MAX = 1024;
 
+/** An event waits this long, ms, for others to travel with it; small beside main's sync interval. */
+export const BATCH_DELAY_MS = 2;
+
 /**
  * Buffers in the pool. When all are with main, the watch stops reading: that is the back-pressure.
  */

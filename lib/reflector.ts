@@ -29,6 +29,8 @@ export class Reflector {
   readonly #outage: Outage;
   readonly #what: string;
   #rung: Rung = "previous";
+  /** Nothing has begun on the rung "last" or "list" since a LIST was made for it. */
+  #isFresh = true;
   #failuresAtVersion = 0;
   #withBookmarks = true;
   #hasBegun = false;
@@ -40,6 +42,7 @@ export class Reflector {
     this.#outage = new Outage(context);
     this.#lists = new ListLoop(context, () => {
       this.#rung = "list";
+      this.#isFresh = true;
       this.#pass?.discard();
     });
   }
@@ -94,18 +97,8 @@ export class Reflector {
   }
 
   async #watch(start: WatchStart): Promise<WatchReport> {
-    const { position, log } = this.#context;
     const pass = new WatchPass(this.#context, start, {
-      onOpen: () => {
-        // Resuming after a clean end is routine.
-        const isRoutine = this.#hasBegun && start.isChecked && !this.#outage.isOn;
-        this.#hasBegun = true;
-        log(isRoutine ? "DEBUG" : "INFO", `${this.#what} from resourceVersion ${start.from}.`);
-        const isDoubted = start.isChecked && !position.hasWitness;
-        if (position.listOwed && this.#lists.isIdle && !isDoubted) {
-          this.#lists.owe("the last one was not completed");
-        }
-      },
+      onOpen: () => this.#opened(start),
       onHealthy: () => this.#outage.worked(this.#what),
       onDoubt: (reason) => this.#lists.owe(reason),
     });
@@ -115,6 +108,20 @@ export class Reflector {
     } finally {
       this.#pass = null;
     }
+  }
+
+  #opened({ from, isChecked }: WatchStart): void {
+    const { position, log } = this.#context;
+    // Resuming after a clean end is routine.
+    const isRoutine = this.#hasBegun && isChecked && !this.#outage.isOn;
+    log(isRoutine ? "DEBUG" : "INFO", `${this.#what} from resourceVersion ${from}.`);
+    if (!isChecked && !this.#isFresh) {
+      this.#lists.owe("the watch before this one broke off without an event");
+    } else if (position.listOwed && this.#lists.isIdle && !(isChecked && !position.hasWitness)) {
+      this.#lists.owe("the last one was not completed");
+    }
+    this.#hasBegun = true;
+    this.#isFresh = false;
   }
 
   /** The server did not accept it, or could not be reached. */
@@ -182,5 +189,6 @@ export class Reflector {
     if (this.#rung !== "last") this.#lists.owe(reason);
     const canTryLast = this.#rung === "previous" && position.previous !== position.rv;
     this.#rung = canTryLast ? "last" : "list";
+    this.#isFresh = true;
   }
 }

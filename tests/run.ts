@@ -16,6 +16,9 @@ import { type Counts, countTests } from "./support/junit.ts";
 import { type Skipped, SKIPPED_FILE } from "./support/skip.ts";
 import { pathsIn, testFiles, withImports } from "./support/test_files.ts";
 
+/** The tests take a few minutes; far beyond that one of them hangs. */
+const MINUTES_MAX = 20;
+
 const root = new URL("../", import.meta.url);
 
 /** Says which program the tests run, and builds it where that can be done. */
@@ -52,16 +55,26 @@ async function prepareServer(dir: string): Promise<ApiServer | null> {
   return server;
 }
 
-/** Runs `deno test`; resolves to its exit status. A signal to us is passed on to it. */
+/**
+ * Runs `deno test`; resolves to its exit status. A signal to us is passed on to it; a test that
+ * hangs is ended with a SIGINT, at which deno says which one it was.
+ */
 async function runTests(args: string[]): Promise<number> {
   const child = new Deno.Command(Deno.execPath(), { args: ["test", ...args], cwd: root }).spawn();
   let isRunning = true;
+  const kill = (signal: Deno.Signal) => {
+    if (isRunning) child.kill(signal);
+  };
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    Deno.addSignalListener(signal, () => {
-      if (isRunning) child.kill(signal);
-    });
+    Deno.addSignalListener(signal, () => kill(signal));
   }
+  const minutes = Number(Deno.env.get("KEP_TEST_MINUTES") || MINUTES_MAX);
+  const late = setTimeout(() => {
+    console.error(`\nNot done after ${minutes} minutes (KEP_TEST_MINUTES): ended.`);
+    kill("SIGINT");
+  }, minutes * 60_000);
   const { code } = await child.status;
+  clearTimeout(late);
   isRunning = false;
   return code;
 }

@@ -20,7 +20,7 @@ export function countTests(xml: string): Counts {
       if (parent !== null && name.startsWith(`${parent} &gt; `)) continue;
       parent = name;
       if (body.includes("<skipped/>")) counts.skipped++;
-      else if (body.includes("<failure")) counts.failed++;
+      else if (/<(failure|error)\b/.test(body)) counts.failed++; // Cancelled is an error.
       else counts.passed++;
     }
   }

@@ -86,8 +86,18 @@ export class Program {
     return this.#stderr.indexOf(text, from) + text.length;
   }
 
+  /** Sends a signal. One to a process that has just ended is lost, as with kill(1). */
   signal(signal: Deno.Signal): void {
-    this.#child.kill(signal);
+    try {
+      this.#child.kill(signal);
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error; // "already terminated"
+    }
+  }
+
+  /** Sends a signal unless it has ended. */
+  trySignal(signal: Deno.Signal): void {
+    if (this.#status === null) this.signal(signal);
   }
 
   /** Waits for its end; kills it after the time is up. */
@@ -112,7 +122,7 @@ export class Program {
 
   /** Kills it, as kill -9 does. */
   async kill(): Promise<void> {
-    if (this.#status === null) this.signal("SIGKILL");
+    this.trySignal("SIGKILL");
     await this.#ended;
   }
 }

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertGreater } from "@std/assert";
+import { CheckpointFile } from "../../lib/checkpoint.ts";
 import type { Io } from "../../lib/io.ts";
 import { realIo } from "../../lib/real_io.ts";
 import { linesOf, Rig, sampleEvent } from "../support/rig.ts";
@@ -46,6 +47,20 @@ Deno.test("After a kill before any sync, recovery knows each line that the file 
     await second.feed(many(60));
     await second.stop();
     assertEquals(linesOf(`${folder}/events.jsonl`), many(60));
+  });
+});
+
+Deno.test("The first position is in a checkpoint at once: a kill then loses no history", async () => {
+  await withTempFolder(async (folder) => {
+    const rig = await Rig.start(folder);
+    await rig.feed(many(3));
+    const stored = () => {
+      const file = CheckpointFile.open(realIo, folder);
+      file.release();
+      return file.latest?.watches.length;
+    };
+    await until("the position is stored", () => stored() === 1, 2000);
+    rig.kill();
   });
 });
 

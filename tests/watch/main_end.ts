@@ -106,6 +106,11 @@ export class MainEnd {
     this.#done = this.#session.done();
   }
 
+  /** Messages that wait while batches are held. */
+  get waiting(): number {
+    return this.#inbox.length;
+  }
+
   /** Names of the events met, in order. */
   get names(): string[] {
     return this.events.map(({ line }) => JSON.parse(line).metadata.name);

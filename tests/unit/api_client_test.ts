@@ -1,0 +1,196 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { ApiClient, ApiFailure, Body, retryAfterMs } from "../../lib/api_client.ts";
+import { RETRY_AFTER_MAX_MS } from "../../lib/limits.ts";
+import type { Credentials } from "../../lib/protocol.ts";
+import { type FaultAction, statusAnswer } from "../fake/faults.ts";
+import { makePki } from "../fake/pki.ts";
+import type { FakeApiServer } from "../fake/server.ts";
+import { until, withServer } from "../fake/testing.ts";
+
+const NONE: Credentials = { caCerts: [], cert: null, key: null, authorization: null };
+const TIMES = { headerMs: 2000, credentialsMs: 200 };
+const NOW = Date.parse("2026-01-02T03:04:05Z");
+
+async function withClient(
+  server: FakeApiServer,
+  credentials: Credentials,
+  test: (client: ApiClient, asked: { times: number }) => Promise<void>,
+): Promise<void> {
+  const asked = { times: 0 };
+  const client = new ApiClient(server.url, credentials, () => asked.times++, TIMES);
+  try {
+    await test(client, asked);
+  } finally {
+    client.close();
+  }
+}
+
+/** The text of an answer, read with a buffer of its own. */
+async function textOf(body: Body): Promise<string> {
+  let room = new Uint8Array(64);
+  let text = "";
+  for (;;) {
+    const bytes = await body.read(room);
+    if (bytes === null) return text;
+    text += new TextDecoder().decode(bytes);
+    room = new Uint8Array(bytes.buffer);
+  }
+}
+
+function get(client: ApiClient, controller = new AbortController()): Promise<Body> {
+  return client.open("/api/v1/events", new URLSearchParams({ limit: "5" }), controller);
+}
+
+/** The failure of a request to a server that does this. */
+async function failureBy(action: FaultAction, credentials = NONE): Promise<ApiFailure> {
+  let failure: unknown;
+  await withServer({}, async (server) => {
+    server.faults.push({ match: {}, action });
+    await withClient(server, credentials, async (client) => {
+      failure = await assertRejects(() => get(client), ApiFailure);
+    });
+  });
+  return failure as ApiFailure;
+}
+
+Deno.test("retryAfterMs() reads seconds and dates, and keeps to sane bounds", () => {
+  const cases: [string | null, number][] = [
+    [null, 0],
+    ["", 0],
+    ["1", 1000],
+    [" 32 ", 32_000],
+    ["0", 0],
+    ["-5", 0],
+    ["86400", RETRY_AFTER_MAX_MS],
+    ["99999999999999999999999", RETRY_AFTER_MAX_MS],
+    ["1.5", 0],
+    ["soon", 0],
+    ["Fri, 02 Jan 2026 03:04:15 GMT", 10_000],
+    ["Fri, 02 Jan 2026 03:04:00 GMT", 0],
+    ["Sat, 02 Jan 2027 03:04:05 GMT", RETRY_AFTER_MAX_MS],
+  ];
+  for (const [header, ms] of cases) assertEquals(retryAfterMs(header, NOW), ms, `${header}`);
+});
+
+Deno.test("an answer's body is read into the memory that is given, and ends with null", async () => {
+  await withServer({}, async (server) => {
+    await withClient(server, NONE, async (client) => {
+      const text = await textOf(await get(client));
+      assertEquals(JSON.parse(text).kind, "EventList");
+    });
+  });
+});
+
+Deno.test("a Status tells its reason and message; Retry-After is the longer of header and details", async () => {
+  const plain = await failureBy(statusAnswer(500, "InternalError", "no luck"));
+  assertEquals(plain.message, "the server answered 500 InternalError: no luck");
+  assertEquals([plain.status, plain.reason, plain.retryAfterMs], [500, "InternalError", 0]);
+
+  const body = JSON.stringify({
+    kind: "Status",
+    reason: "ServerTimeout",
+    details: { retryAfterSeconds: 3 },
+  });
+  const headers = { "Content-Type": "application/json", "Retry-After": "2" };
+  const busy = await failureBy({ respond: { status: 504, headers, body } });
+  assertEquals([busy.message, busy.retryAfterMs], ["the server answered 504 ServerTimeout", 3000]);
+});
+
+Deno.test("a body that is no Status is shown as far as it is text, on one line, and not too much", async () => {
+  const answer = (body: string, type = "text/plain"): FaultAction => ({
+    respond: { status: 503, headers: { "Content-Type": type }, body },
+  });
+  const { message } = await failureBy(answer("overload\nof\u0007 us"));
+  assertEquals(message, "the server answered 503 Service Unavailable: overload\\u000aof\\u0007 us");
+  const page = await failureBy(answer("<html><p>sorry</html>", "text/html"));
+  assertEquals(page.message, "the server answered 503 Service Unavailable");
+  for (const odd of ["null", "[]", '"x"', '{"message":5,"details":[]}', "[".repeat(60_000)]) {
+    const failure = await failureBy(answer(odd, "application/json"));
+    assert(failure.message.startsWith("the server answered 503 Service Unavailable"), odd);
+    assert(failure.message.length < 600);
+  }
+});
+
+Deno.test("of a long error only the beginning is read, and of one that stalls nothing is waited for", async () => {
+  const long = "x".repeat(500_000);
+  const { message } = await failureBy({
+    respond: { status: 500, headers: { "Content-Type": "text/plain" }, body: long },
+  });
+  assert(message.length < 600);
+  const began = performance.now();
+  const stalled = await failureBy({
+    ...statusAnswer(500, "InternalError", "no luck"),
+    cut: { bytes: 10, how: "silence" },
+  });
+  assertEquals(stalled.status, 500);
+  assert(performance.now() - began < 4000);
+});
+
+Deno.test("an abort reaches a body that is being read, also when garbage was collected before", async () => {
+  await withServer({}, async (server) => {
+    await withClient(server, NONE, async (client) => {
+      for (let i = 0; i < 50; i++) {
+        const controller = new AbortController();
+        const query = new URLSearchParams({ watch: "1", resourceVersion: "100" });
+        const body = await client.open("/api/v1/events", query, controller);
+        const reading = body.read(new Uint8Array(64)).then(() => "read", (error) => error);
+        // Enough garbage for a collection now and then.
+        let garbage = new Array(200_000).fill(i).map((n) => ({ n }));
+        await new Promise((resolve) => setTimeout(resolve, 1));
+        garbage = [];
+        const reason = new Error(`mine ${garbage.length}`);
+        controller.abort(reason);
+        assertEquals(await reading, reason);
+      }
+      await until(() => server.watches.length === 0);
+    });
+  });
+});
+
+Deno.test("TLS: the CA and a client certificate are used; new ones from the next request on", async () => {
+  const pki = await makePki();
+  const other = await makePki();
+  const tls = { ...pki.server, ca: pki.ca, clientCa: pki.ca };
+  await withServer({ tls }, async (server) => {
+    const { cert, key } = pki.client;
+    const good: Credentials = { ...NONE, caCerts: [pki.ca], cert, key };
+    await withClient(server, { ...good, caCerts: [other.ca] }, async (client) => {
+      const failure = await assertRejects(() => get(client), ApiFailure);
+      assert(failure.message.includes("invalid peer certificate"), failure.message);
+      client.setCredentials(good);
+      await textOf(await get(client));
+    });
+  });
+});
+
+Deno.test("certificates that are none are refused, and those in use stay", async () => {
+  const pki = await makePki();
+  await withServer({ tls: { ...pki.server, ca: pki.ca } }, async (server) => {
+    await withClient(server, { ...NONE, caCerts: [pki.ca] }, async (client) => {
+      await textOf(await get(client));
+      const garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+      let refused = false;
+      try {
+        client.setCredentials({ ...NONE, caCerts: [garbage] });
+      } catch {
+        refused = true;
+      }
+      assert(refused);
+      await textOf(await get(client));
+    });
+  });
+});
+
+Deno.test("401 to several requests asks for credentials once, and all go on with them", async () => {
+  await withServer({ tokens: { "the-new-one": "us" } }, async (server) => {
+    const bearer = (token: string) => ({ ...NONE, authorization: `Bearer ${token}` });
+    await withClient(server, bearer("the-old-one"), async (client, asked) => {
+      const answers = Promise.all([get(client), get(client), get(client)]);
+      await until(() => server.log.filter(({ status }) => status === 401).length === 3);
+      assertEquals(asked.times, 1);
+      client.setCredentials(bearer("the-new-one"));
+      for (const body of await answers) await textOf(body);
+      assertEquals(asked.times, 1);
+    });
+  });
+});

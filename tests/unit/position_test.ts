@@ -1,0 +1,139 @@
+import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
+import { compareRv, WatchPosition } from "../../lib/position.ts";
+
+const A = new Uint32Array([1, 2, 3, 4]);
+const B = new Uint32Array([1, 2, 3, 5]);
+const HEX_A = "00000001000000020000000300000004";
+
+function known(rv: string, previous: string, witness: string | null = HEX_A): WatchPosition {
+  return new WatchPosition({ rv, previous, witness, listOwed: false });
+}
+
+Deno.test("compareRv() orders plain decimals of any size as numbers", () => {
+  const seed = Number(Deno.env.get("SEED") ?? Date.now());
+  console.log(`SEED=${seed}`);
+  fc.assert(
+    fc.property(fc.bigInt({ min: 0n, max: 2n ** 130n }), fc.bigInt({ min: 0n }), (a, b) => {
+      assertEquals(compareRv(`${a}`, `${b}`), a === b ? 0 : a < b ? -1 : 1);
+    }),
+    { seed },
+  );
+});
+
+Deno.test("compareRv() knows only equality for what is no plain decimal", () => {
+  for (const odd of ["", "07", "1.5", "0x1f", "-1", "+1", " 1", "1e3", "v12", "１"]) {
+    assertEquals(compareRv(odd, "12"), null);
+    assertEquals(compareRv("12", odd), null);
+    assertEquals(compareRv(odd, odd), 0);
+  }
+});
+
+Deno.test("a position goes through a checkpoint unchanged", () => {
+  for (const witness of [HEX_A, null]) {
+    for (const listOwed of [true, false]) {
+      const position = { rv: "12", previous: "11", witness, listOwed };
+      assertEquals(new WatchPosition(position).snapshot(), position);
+    }
+  }
+  assertEquals(new WatchPosition(null).snapshot(), null);
+});
+
+Deno.test("a witness that is none is no witness", () => {
+  for (const witness of ["", "zz", HEX_A.slice(1), HEX_A.toUpperCase().replace("0", "G")]) {
+    assert(!known("12", "11", witness).hasWitness);
+  }
+});
+
+Deno.test("an event moves the position, and the version before becomes P", () => {
+  const position = known("12", "11");
+  assert(position.meetNext("13", B));
+  assertEquals([position.rv, position.previous], ["13", "12"]);
+  assert(
+    position.isWitness("13", B) && !position.isWitness("13", A) && !position.isWitness("12", B),
+  );
+});
+
+Deno.test("further events under the same version change nothing: the first one is the witness", () => {
+  const position = known("12", "11");
+  assert(position.meetNext("13", B));
+  assert(position.meetNext("13", A));
+  assertEquals(position.previous, "12");
+  assert(position.isWitness("13", B));
+});
+
+Deno.test("the witness met again changes nothing, however often", () => {
+  const position = known("12", "11");
+  const before = position.snapshot();
+  for (let i = 0; i < 3; i++) assertEquals(position.meetFirst("12", A, "11"), false);
+  assertEquals(position.snapshot(), before);
+});
+
+Deno.test("another first event is taken as it is: P is where its watch began", () => {
+  const sameVersion = known("12", "11");
+  assert(sameVersion.meetFirst("12", B, "11"));
+  assert(sameVersion.isWitness("12", B));
+  assertEquals(sameVersion.previous, "11");
+
+  const later = known("12", "11");
+  assert(later.meetFirst("20", B, "11"));
+  assertEquals([later.rv, later.previous], ["20", "11"]);
+
+  const earlier = known("12", "5");
+  assert(earlier.meetFirst("7", B, "5"));
+  assertEquals([earlier.rv, earlier.previous], ["7", "5"]);
+});
+
+Deno.test("versions that go back leave no witness, and no P of the history that is gone", () => {
+  const position = known("1000", "990");
+  assertEquals(position.meetNext("505", B), false);
+  assertEquals(position.snapshot(), {
+    rv: "505",
+    previous: "505",
+    witness: null,
+    listOwed: false,
+  });
+  assert(position.meetNext("506", A));
+  assertEquals([position.previous, position.hasWitness], ["505", true]);
+});
+
+Deno.test("versions that cannot be ordered are followed as they come", () => {
+  const position = known("zz", "yy");
+  assert(position.meetNext("aa", B));
+  assertEquals([position.rv, position.previous, position.hasWitness], ["aa", "zz", true]);
+});
+
+Deno.test("after begin() a LIST is owed and there is no witness", () => {
+  const position = known("1000", "990");
+  position.begin("50");
+  assertEquals(position.snapshot(), { rv: "50", previous: "50", witness: null, listOwed: true });
+  assert(position.meetFirst("51", A, "50"));
+  assertEquals([position.previous, position.hasWitness], ["50", true]);
+});
+
+Deno.test("resuming at P over any history shows the witness first", () => {
+  const seed = Number(Deno.env.get("SEED") ?? Date.now());
+  console.log(`SEED=${seed}`);
+  const step = fc.record({ gap: fc.integer({ min: 0, max: 2 }), key: fc.integer({ max: 5 }) });
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 1 }), fc.nat(), (steps, cut) => {
+      // Gap 0: several events under one version.
+      let version = 100;
+      const history = steps.map(({ gap, key }, index) => {
+        version += index === 0 ? 1 : gap;
+        return { rv: `${version}`, key: new Uint32Array([key, index, 0, 0]) };
+      });
+      const position = new WatchPosition(null);
+      position.begin("100");
+      const met = history.slice(0, 1 + cut % history.length);
+      for (const [index, { rv, key }] of met.entries()) {
+        if (index === 0) position.meetFirst(rv, key, "100");
+        else assert(position.meetNext(rv, key));
+      }
+      const first = history.find(({ rv }) => compareRv(rv, position.previous) === 1);
+      assert(position.isWitness(first!.rv, first!.key));
+      assertEquals(position.rv, met.at(-1)!.rv);
+    }),
+    { seed },
+  );
+});
