@@ -6,6 +6,7 @@
  * needs no longer is given up before the first event is met.
  */
 
+import { resolve } from "node:path";
 import { BatchReader } from "./batch.ts";
 import { CheckpointFile, type WatchState } from "./checkpoint.ts";
 import { Commit } from "./commit.ts";
@@ -33,7 +34,8 @@ import { WatchClient } from "./watch_client.ts";
  * @returns when it was stopped by a signal and all is in place
  * @throws ExitError with the status of the process; anything else is our bug
  */
-export async function run(io: Io, settings: Settings, signals: Signals): Promise<void> {
+export async function run(io: Io, given: Settings, signals: Signals): Promise<void> {
+  const settings = withWholePaths(given);
   for (const warning of settingsWarnings(settings)) log.warning(warning);
   log.info(`Settings: ${JSON.stringify(settings)}`);
   const cluster = loadCluster(settings);
@@ -44,6 +46,14 @@ export async function run(io: Io, settings: Settings, signals: Signals): Promise
   const folder = settings.persistencePath;
   const lock = await lockStateFolder(io, folder, Deno.pid);
   const checkpoints = CheckpointFile.open(io, folder);
+  if (checkpoints.damaged > 0) {
+    log.warning(
+      `${checkpoints.damaged} damaged slot(s) in ${folder}/checkpoint. ` +
+        (checkpoints.latest === null
+          ? "No checkpoint is left: lines written after the last one may be written again."
+          : "The other one is used."),
+    );
+  }
   const ring = Ring.open(io, { ...settings, folder });
   await recover(io, ring, checkpoints, { folder, identity: settings.identity });
   log.info(
@@ -65,6 +75,16 @@ export async function run(io: Io, settings: Settings, signals: Signals): Promise
   log.info(`Lines go to ${commit.destination.path}.`);
   await session.run(commit, ring, specs);
   lock.close();
+}
+
+/** The checkpoint names the destination: a start from another folder must find the same file. */
+function withWholePaths(settings: Settings): Settings {
+  const { destination, persistencePath } = settings;
+  return {
+    ...settings,
+    destination: destination === "-" ? destination : resolve(destination),
+    persistencePath: resolve(persistencePath),
+  };
 }
 
 /** What runs after the start, until the end. */

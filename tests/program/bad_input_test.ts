@@ -224,7 +224,12 @@ Deno.test("Foreign and damaged .bloom files are said and do no harm", async () =
       const bytes = await Deno.readFile(`${folder}/${ours}`);
       bytes[8192 + 300]! ^= 1;
       await Deno.writeFile(`${folder}/${ours}`, bytes);
+      const checkpoint = await Deno.readFile(`${folder}/checkpoint`);
+      checkpoint[100]! ^= 1;
+      checkpoint[64 * 1024 + 100]! ^= 1;
+      await Deno.writeFile(`${folder}/checkpoint`, checkpoint);
       const second = Program.start({ args });
+      await second.says(`2 damaged slot(s) in ${folder}/checkpoint. No checkpoint is left`);
       await second.says(`1 damaged place(s) in ${folder}/${ours}: emptied.`);
       await second.says("Connected to");
       await second.stop();

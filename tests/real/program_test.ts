@@ -275,6 +275,21 @@ testOnServer(
   },
 );
 
+testOnServer(
+  "A relative destination is found again by a start from another folder",
+  async (scene) => {
+    const { writer, namespace, folder, output } = scene;
+    await writer.createEvent(namespace, { name: "one" });
+    const first = await scene.start({ destination: "events.jsonl", cwd: folder });
+    await scene.settled(1);
+    await first.kill();
+    const second = await scene.start({ destination: "../events.jsonl", cwd: scene.state });
+    await scene.marker();
+    assert(!second.stderr.includes("was not found"), second.stderr);
+    assertEquals(names(scene.events(output)), ["one"]);
+  },
+);
+
 testOnServer("Each update of a series is a line", async (scene) => {
   const { writer, namespace } = scene;
   await scene.start();

@@ -9,6 +9,8 @@ export interface ProgramOptions {
   /** Added to a small environment that holds nothing of the tester's own kubeconfig. */
   env?: Record<string, string>;
   stdout?: "piped" | "null";
+  /** The folder that it starts in. */
+  cwd?: string;
 }
 
 /** A running program. */
@@ -39,6 +41,7 @@ export class Program {
       args: [...args, ...(options.args ?? [])],
       env: { ...environment(), ...options.env },
       clearEnv: true,
+      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       stdin: "null",
       stdout,
       stderr: "piped",
