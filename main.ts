@@ -1,7 +1,7 @@
 /** kube-event-pipe: appends every event of a Kubernetes cluster to a file, each once. */
 
 import { parseCommandLine } from "./lib/cli.ts";
-import { exitCodeOf, ExitError, messageOf } from "./lib/errors.ts";
+import { exitCodeOf, messageOf } from "./lib/errors.ts";
 import { log, setupLog } from "./lib/log.ts";
 import { realIo } from "./lib/real_io.ts";
 import { run } from "./lib/run.ts";
@@ -35,6 +35,7 @@ try {
 } catch (error) {
   log.critical(messageOf(error));
   // Only for what nobody foresaw is it worth knowing where in the code it happened.
-  if (!(error instanceof ExitError) && error instanceof Error) log.error(error.stack ?? "");
-  Deno.exit(exitCodeOf(error));
+  const exitCode = exitCodeOf(error);
+  if (exitCode === 70 && error instanceof Error) log.error(error.stack ?? "");
+  Deno.exit(exitCode);
 }

@@ -101,6 +101,7 @@ export class BatchWriter {
   #hasMoved = false;
   #isDue = false;
   #timer: Timer | undefined;
+  #isClosed = false;
   #changed: { promise: Promise<void>; resolve: () => void } | null = null;
 
   /** @param pool buffers of BATCH_BYTES each */
@@ -164,6 +165,7 @@ export class BatchWriter {
    * each event of a WATCH comes in a chunk of its own, so in a read of its own, also in a burst.
    */
   offer(): void {
+    if (this.#isClosed) return;
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
       this.#postUnlessBehind();
@@ -195,6 +197,7 @@ export class BatchWriter {
 
   /** Wakes those who wait: nothing will be taken any more. */
   close(): void {
+    this.#isClosed = true;
     clearTimeout(this.#timer);
     this.#wake();
   }

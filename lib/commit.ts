@@ -19,6 +19,8 @@
 
 import type { CheckpointFile, WatchState } from "./checkpoint.ts";
 import type { FileDestination } from "./file_destination.ts";
+import { carryOver } from "./carry_over.ts";
+import { Exclusive } from "./exclusive.ts";
 import { Gate } from "./gate.ts";
 import type { Generation } from "./generation.ts";
 import type { Io, Timer } from "./io.ts";
@@ -64,7 +66,8 @@ export class Commit {
   #durable: Mark;
   #checkpointedOffset = 0;
   #switching = false;
-  #queue: Promise<unknown> = Promise.resolve();
+  readonly #operations = new Exclusive();
+  #nextSync: Promise<void> | null = null;
   #reopen = new AbortController();
   #syncTimer: Timer | undefined;
   #checkpointTimer: Timer | undefined;
@@ -187,18 +190,27 @@ export class Commit {
    * The first rhythm: what was appended before the call becomes durable, then known by the ring.
    */
   sync(): Promise<void> {
-    return this.#exclusive(() => this.#sync());
+    // One that has not begun serves all who ask: on a slow disk they would pile up.
+    return this.#nextSync ??= this.#operations.run(() => {
+      this.#nextSync = null;
+      return this.#sync();
+    });
   }
 
   /** The second rhythm: a sync, then ring and checkpoint become durable. */
   checkpoint(): Promise<void> {
-    return this.#exclusive(() => this.#checkpoint(false));
+    return this.#operations.run(() => this.#checkpoint(false));
+  }
+
+  /** The destination is not what its offset says: nothing may be committed any more. */
+  fail(error: unknown): void {
+    this.#operations.fail(error);
   }
 
   /** Adds a known key to the current generation, so that it outlives an older one. */
   async keep(keys: Uint32Array, at: number): Promise<void> {
     while (this.#ring.needsGeneration(false)) {
-      await this.#exclusive(async () => {
+      await this.#operations.run(async () => {
         if (this.#ring.needsGeneration(false)) await this.#startGeneration(false);
       });
     }
@@ -207,7 +219,7 @@ export class Commit {
 
   /** Makes durable what was kept, then deletes the generations. No event may be met meanwhile. */
   drop(leaving: ReadonlySet<Generation>): Promise<void> {
-    return this.#exclusive(async () => {
+    return this.#operations.run(async () => {
       await this.#checkpoint(false);
       this.#ring.drop(leaving);
     });
@@ -220,7 +232,9 @@ export class Commit {
   switchFile(): Promise<void> {
     this.#gate.hold();
     this.#reopen.abort();
-    return this.#exclusive(async () => {
+    return this.#operations.run(async () => {
+      this.#gate.hold(); // A switch before this one has let it go.
+      this.#reopen.abort();
       clearTimeout(this.#vanishedTimer);
       this.#vanishedTimer = undefined;
       this.#switching = true; // What a sync finds of the path meanwhile is no news.
@@ -233,7 +247,7 @@ export class Commit {
   /** The last checkpoint, marked as a clean stop where all that was appended is in it. */
   async stop(): Promise<void> {
     this.abandonWaits();
-    await this.#exclusive(() => this.#checkpoint(true));
+    await this.#operations.run(() => this.#checkpoint(true));
     this.#destination.release();
   }
 
@@ -255,10 +269,13 @@ export class Commit {
       }
       // From here the lines survive a power loss, unless no name leads to their file any more:
       // then they stay pending, until they are written to the file that takes its place.
-      if (file.unlinked()) return this.#vanished("deleted");
+      if (file.unlinked()) return this.#lookAtPath(file);
       await this.#remember(collected.lanes, collected.size);
       this.#pending.settle();
-      this.#lookAtPath(file, mark);
+      const drift = file.drift();
+      // What was durable before still ends with a line, unless the file was cut.
+      if (drift !== 0) mark.offset = drift < 0 ? 0 : this.#durable.offset;
+      this.#lookAtPath(file);
     }
     this.#durable = mark;
   }
@@ -306,29 +323,23 @@ export class Commit {
   }
 
   /** After a sync: is the file still what the path leads to? */
-  #lookAtPath(file: FileDestination, mark: Mark): void {
-    if (file.wasCut()) {
-      log.warning(
-        `Somebody cut ${file.path} to ${file.offset} bytes while it was written (copytruncate?). ` +
-          "Lines may be lost or torn by that; rename it and send SIGHUP instead.",
-      );
-      mark.offset = file.offset;
-    }
-    if (this.#switching) return;
+  #lookAtPath(file: FileDestination): void {
+    if (this.#switching || this.abandon.aborted) return;
     const state = file.pathState();
     if (state === "replaced") this.#soon(() => this.switchFile());
-    if (state === "vanished") this.#vanished("renamed or deleted");
+    if (state === "vanished") this.#vanished();
   }
 
   /**
    * The path leads nowhere. logrotate makes the new file with O_EXCL before it sends SIGHUP, so we
    * give it time, and append nothing meanwhile.
    */
-  #vanished(how: string): void {
-    if (this.#switching || this.#vanishedTimer !== undefined) return;
+  #vanished(): void {
+    if (this.#vanishedTimer !== undefined) return;
     const seconds = VANISHED_WAIT_MS / 1000;
     log.info(
-      `${this.#destination.path} was ${how}. It is made again in ${seconds} s, or at SIGHUP.`,
+      `${this.#destination.path} was renamed or deleted. It is made again in ${seconds} s, or ` +
+        "at SIGHUP.",
     );
     this.#gate.hold();
     this.#vanishedTimer = this.#after(VANISHED_WAIT_MS, () => this.switchFile());
@@ -345,10 +356,19 @@ export class Commit {
     const from = this.#durable.offset;
     if (oldFile === null) old.release();
     const next = await this.#openAnew();
-    this.#destination = next;
-    this.#durable = { offset: offsetOf(next), positions: this.#durable.positions };
-    await this.#writeCheckpoint(false);
-    if (oldFile?.unlinked()) await this.#carryOver(oldFile, from, next);
+    if (next === old) return log.info(`${old.path} is the same file again.`);
+    const isOrphan = oldFile?.unlinked() === true;
+    try {
+      this.#destination = next;
+      this.#durable = { offset: offsetOf(next), positions: this.#durable.positions };
+      await this.#writeCheckpoint(false);
+      if (isOrphan) await carryOver(this.#io, oldFile, from, next, this.abandon);
+      this.touched();
+    } catch (error) {
+      // What is pending stands in no file that has a name: it must never count as durable.
+      if (isOrphan) this.fail(error);
+      throw error;
+    }
     oldFile?.release();
     log.info(`Reopened ${next.path}.`);
   }
@@ -358,34 +378,13 @@ export class Commit {
     const trouble = new Trouble(this.#io, `reopen ${this.#destination.path}`);
     for (;;) {
       try {
+        const old = fileOf(this.#destination);
+        if (old !== null && !old.unlinked() && old.pathState() === "same") return old;
         return await this.#options.openDestination();
       } catch (error) {
         await trouble.pause(error, this.abandon);
       }
     }
-  }
-
-  /** Lines of a deleted file that no sync saw linked: their keys are still pending. */
-  async #carryOver(old: FileDestination, from: number, next: Destination): Promise<void> {
-    const file = fileOf(next);
-    const bytes = old.read(from, old.offset);
-    for (let done = 0; done < bytes.length;) {
-      if (file === null) return;
-      const { kept, error } = file.append(bytes.subarray(done));
-      done += kept;
-      if (error !== null) {
-        await new Trouble(this.#io, `append to ${file.path}`).wait(error, this.abandon);
-      }
-    }
-    this.touched();
-    log.info(`Wrote ${bytes.length} bytes again that stood only in the deleted ${old.path}.`);
-  }
-
-  /** Runs one commit operation after those that wait already. */
-  #exclusive<T>(operation: () => Promise<T>): Promise<T> {
-    const run = this.#queue.then(operation);
-    this.#queue = run.catch(() => {});
-    return run;
   }
 
   #after(ms: number, operation: () => Promise<void>): Timer {

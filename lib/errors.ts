@@ -51,9 +51,13 @@ export function invariant(condition: boolean, text: string): asserts condition {
   if (!condition) throw new InternalError(`Broken assumption: ${text}. Please report this.`);
 }
 
-/** The exit status for anything thrown: that of an {@linkcode ExitError}, else 70. */
+/**
+ * The exit status for anything thrown: that of an {@linkcode ExitError}, 74 for an error of the
+ * operating system, else 70.
+ */
 export function exitCodeOf(error: unknown): number {
-  return error instanceof ExitError ? error.exitCode : 70;
+  if (error instanceof ExitError) return error.exitCode;
+  return codeOf(error) === undefined ? 70 : 74;
 }
 
 /** The message of anything thrown, on one line. */

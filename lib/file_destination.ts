@@ -9,6 +9,7 @@ import type { FileMark } from "./checkpoint.ts";
 import { codeOf, IoError, messageOf, StateError, UsageError } from "./errors.ts";
 import { identityHex } from "./identity.ts";
 import type { Io, IoFile } from "./io.ts";
+import { log } from "./log.ts";
 import { Murmur3 } from "./murmur3.ts";
 import { folderOf } from "./paths.ts";
 
@@ -29,6 +30,7 @@ export class FileDestination {
   readonly #dev: number;
   readonly #ino: number;
   #offset: number;
+  #isReleased = false;
 
   private constructor(io: Io, path: string, file: IoFile, offset: number) {
     const { dev, ino } = file.stat();
@@ -80,8 +82,8 @@ export class FileDestination {
    * line.
    *
    * @param bytes whole lines, each with its newline
-   * @returns how many of the bytes stay in the file, and the error that stopped the rest
-   * @throws IoError where even the cut fails: the next start mends it
+   * @returns how many of the bytes stay in the file, and what stopped the rest: the operating
+   * system's error, or an IoError where even the cut failed (the next start mends it)
    */
   append(bytes: Uint8Array): { kept: number; error: unknown } {
     let written = 0;
@@ -92,8 +94,7 @@ export class FileDestination {
     } catch (error) {
       const kept = bytes.subarray(0, written).lastIndexOf(NEWLINE) + 1;
       this.#offset += kept;
-      if (written > kept) this.#cut();
-      return { kept, error };
+      return { kept, error: this.#cut(written - kept) ?? error };
     }
   }
 
@@ -115,14 +116,22 @@ export class FileDestination {
   }
 
   /**
-   * Whether somebody cut the file (logrotate's copytruncate). Lines may be gone with that; from
-   * here on the offset counts from the new end.
+   * Bytes that others added (more than 0) or took away (less: logrotate's copytruncate) since this
+   * was asked last. From here on the offset counts from the true end again.
    */
-  wasCut(): boolean {
+  drift(): number {
     const { size } = this.#file.stat();
-    if (size >= this.#offset) return false;
+    const bytes = size - this.#offset;
     this.#offset = size;
-    return true;
+    if (bytes < 0) {
+      log.warning(
+        `Somebody cut ${this.path} by ${-bytes} bytes (copytruncate?). Lines may be lost or torn by ` +
+          "that; rename it and send SIGHUP instead.",
+      );
+    } else if (bytes > 0) {
+      log.warning(`Somebody else wrote ${bytes} bytes to ${this.path}.`);
+    }
+    return bytes;
   }
 
   /** Reads bytes that were appended, for a file that took the place of an unlinked one. */
@@ -142,18 +151,22 @@ export class FileDestination {
     };
   }
 
-  /** Closes the file; its lock goes with it. */
+  /** Closes the file, once; its lock goes with it. */
   release(): void {
-    this.#file.close();
+    if (!this.#isReleased) this.#file.close();
+    this.#isReleased = true;
   }
 
-  #cut(): void {
+  /** Takes the bytes of an unfinished line from the end; returns what went wrong, or null. */
+  #cut(bytes: number): IoError | null {
+    if (bytes === 0) return null;
     try {
-      this.#file.truncate(this.#offset);
+      this.#file.truncate(this.#file.stat().size - bytes);
+      return null;
     } catch (error) {
-      throw new IoError(
-        `Cannot cut the destination ${JSON.stringify(this.path)} to its last whole line at byte ` +
-          `${this.#offset}: ${messageOf(error)}`,
+      return new IoError(
+        `Cannot cut the destination ${JSON.stringify(this.path)} to its last whole line: ` +
+          messageOf(error),
       );
     }
   }

@@ -10,7 +10,7 @@ export const BATCH_BYTES = 256 * 1024;
 /** Most events in a batch; the index of that many stands at the head of the buffer. */
 export const BATCH_EVENTS_MAX = 1024;
 
-/** An event waits this long, ms, for others to travel with it; small beside main's sync interval. */
+/** An event waits this long, ms, for others to travel with it. Main's sync interval is longer. */
 export const BATCH_DELAY_MS = 2;
 
 /**

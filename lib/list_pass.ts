@@ -8,7 +8,8 @@
  * continues with is no longer the same read (apiserver storage/etcd3/errors.go).
  */
 
-import { ApiFailure, type Body } from "./api_client.ts";
+import type { Body } from "./answer_body.ts";
+import { ApiFailure } from "./api_failure.ts";
 import { excerpt, FormatError } from "./json_bytes.ts";
 import { LIST_PAGE_TRIES } from "./limits.ts";
 import { ListItems, type ListMetadata } from "./list_items.ts";

@@ -27,7 +27,8 @@ export interface PipeDestination {
   /**
    * Writes all the bytes, however long that takes.
    *
-   * @returns false where `abandon` was raised before the first byte of them went
+   * @returns false where `abandon` was raised before the first byte of them went; a line of which a
+   * part is in the pipe goes on
    * @throws IoError where there is nobody left to write to
    */
   write(bytes: Uint8Array, abandon: AbortSignal): Promise<boolean>;
@@ -73,6 +74,8 @@ export class FifoDestination implements PipeDestination {
   readonly path: string;
   readonly #io: Io;
   #pipe: IoPipe | null = null;
+  #isWriting = false;
+  #isReleased = false;
 
   constructor(io: Io, path: string) {
     this.#io = io;
@@ -80,23 +83,42 @@ export class FifoDestination implements PipeDestination {
   }
 
   async write(bytes: Uint8Array, abandon: AbortSignal): Promise<boolean> {
+    this.#isWriting = true;
+    try {
+      return await this.#writeAll(bytes, abandon);
+    } finally {
+      this.#isWriting = false;
+      if (this.#isReleased) this.#close();
+    }
+  }
+
+  /** Closes the descriptor, behind a write that is under way. */
+  release(): void {
+    this.#isReleased = true;
+    if (!this.#isWriting) this.#close();
+  }
+
+  async #writeAll(bytes: Uint8Array, abandon: AbortSignal): Promise<boolean> {
     const wait = { full: FULL_WAIT_MS.first, reader: READER_WAIT_MS.first };
     for (let written = 0; written < bytes.length;) {
-      if (abandon.aborted) return false;
+      // A line that is half in goes on: its reader would find the next one in the middle of it.
+      const signal = written === 0 ? abandon : undefined;
+      if (signal?.aborted) return false;
       try {
         this.#pipe ??= this.#io.openPipe(this.path);
-        written += this.#pipe.write(bytes.subarray(written));
+        // No more at once: of a longer write, Deno does not tell what went before EAGAIN.
+        written += this.#pipe.write(bytes.subarray(written, written + PIPE_BUF));
         wait.full = FULL_WAIT_MS.first;
         wait.reader = READER_WAIT_MS.first;
       } catch (error) {
         const code = codeOf(error);
         if (code === "EAGAIN") {
-          await this.#io.sleep(wait.full, abandon);
+          await this.#io.sleep(wait.full, signal);
           wait.full = Math.min(2 * wait.full, FULL_WAIT_MS.longest);
         } else if (code === "ENXIO" || code === "EPIPE" || code === "ENOENT") {
           // Without a reader the descriptor stays: whoever opens the FIFO next goes on reading.
           if (wait.reader === READER_WAIT_MS.first) this.#sayWaiting(code);
-          await this.#io.sleep(wait.reader, abandon);
+          await this.#io.sleep(wait.reader, signal);
           wait.reader = Math.min(2 * wait.reader, READER_WAIT_MS.longest);
         } else {
           throw new IoError(
@@ -108,7 +130,7 @@ export class FifoDestination implements PipeDestination {
     return true;
   }
 
-  release(): void {
+  #close(): void {
     this.#pipe?.close();
     this.#pipe = null;
   }

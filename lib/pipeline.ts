@@ -6,6 +6,7 @@
  */
 
 import type { Commit } from "./commit.ts";
+import { IoError } from "./errors.ts";
 import type { FileDestination } from "./file_destination.ts";
 import type { Io } from "./io.ts";
 import { log } from "./log.ts";
@@ -62,7 +63,7 @@ export class Pipeline {
   async deal(batch: EventBatch): Promise<void> {
     const trouble = new Trouble(this.#io, `append to ${this.#commit.destination.path}`);
     for (let index = 0; index < batch.count;) {
-      if (!this.#commit.isReady) await this.#commit.ready();
+      while (!this.#commit.isReady) await this.#commit.ready();
       const at = index * KEY_LANES;
       if (this.#commit.knows(batch.keys, at)) {
         if (this.#refresh.isOn) await this.#refresh.met(this.#commit, batch.keys, at);
@@ -100,6 +101,8 @@ export class Pipeline {
     // What did not go is not pending: a sync that comes while we wait must not take it for durable.
     appended.truncate(before + whole - first);
     this.#commit.touched();
+    // The end of the file is torn; the next start mends it behind the last checkpoint.
+    if (error instanceof IoError) this.#commit.fail(error);
     if (error === null) trouble.over();
     else await trouble.wait(error, this.#commit.abandon, this.#commit.reopen);
     return whole - first;

@@ -15,7 +15,10 @@ export interface Position {
    * is none: after a LIST, or where resourceVersions went back.
    */
   witness: string | null;
-  /** P: the last resourceVersion different from `rv`, or the LIST's. A WATCH resumes from here. */
+  /**
+   * P: the last resourceVersion before `rv`; where `rv` came first in its WATCH, the one that WATCH
+   * began at; the LIST's where no event came since. A WATCH resumes from here.
+   */
   previous: string;
   /** A complete LIST has not been dealt with since continuity was last in doubt. */
   listOwed: boolean;

@@ -9,7 +9,7 @@
 import type { Checkpoint, CheckpointFile, FileMark } from "./checkpoint.ts";
 import { codeOf, IoError, messageOf, StateError } from "./errors.ts";
 import { TAIL_HASH_BYTES, tailHash } from "./file_destination.ts";
-import type { Io, IoFile } from "./io.ts";
+import type { FileStat, Io, IoFile } from "./io.ts";
 import { LineKeys } from "./line_keys.ts";
 import { log } from "./log.ts";
 import { folderOf, pathIn } from "./paths.ts";
@@ -54,6 +54,10 @@ export async function recover(
   if (last.file === null) return report;
   const found = await findFile(io, last.file);
   if (found === null) {
+    if (last.clean) {
+      log.info(`${last.file.path}, to which the last run wrote until its end, is gone or another.`);
+      return report;
+    }
     report.fileMissing = true;
     log.warning(
       `The destination of the last run, ${last.file.path} (inode ${last.file.ino}), was not found ` +
@@ -211,15 +215,12 @@ function addKeys(file: IoFile, from: number, ring: Ring, identity: IdentityMode)
  * before the offset; where 4 KiB were hashed, path and hash alone (a restored file).
  */
 async function findFile(io: Io, mark: FileMark): Promise<Found | null> {
-  const folder = folderOf(mark.path);
-  if (io.stat(folder) === null) return null;
-  const others = io.list(folder).map((name) => pathIn(folder, name))
-    .filter((path) => path !== mark.path && inodeOf(io, path) === mark.ino);
-  for (const path of [mark.path, ...others]) {
-    const stat = io.stat(path);
+  for (const path of [mark.path, ...renamed(io, mark)]) {
+    const stat = statIfAllowed(io, path);
     if (stat === null || stat.kind !== "file" || stat.size < mark.offset) continue;
     if (stat.ino !== mark.ino && mark.offset < TAIL_HASH_BYTES) continue;
-    const file = io.open(path, { mode: "write" });
+    const file = openIfAllowed(io, path);
+    if (file === null) continue;
     if (tailHash(file, mark.offset) === mark.tailHash) {
       if (await file.lock()) return { path, file, mark };
       file.close();
@@ -236,10 +237,31 @@ async function findFile(io: Io, mark: FileMark): Promise<Found | null> {
   return null;
 }
 
-function inodeOf(io: Io, path: string): number | undefined {
+/** The other names in the folder that lead to the file of the mark. */
+function renamed(io: Io, mark: FileMark): string[] {
+  const folder = folderOf(mark.path);
   try {
-    return io.stat(path)?.ino;
+    return io.list(folder).map((name) => pathIn(folder, name))
+      .filter((path) => path !== mark.path && statIfAllowed(io, path)?.ino === mark.ino);
   } catch {
-    return undefined; // A link that leads nowhere we may look is not the file.
+    return []; // The folder is gone, or not for us: then the file is not found.
+  }
+}
+
+function statIfAllowed(io: Io, path: string): FileStat | null {
+  try {
+    return io.stat(path);
+  } catch {
+    return null; // A link that leads nowhere we may look is not the file.
+  }
+}
+
+/** Rotated to a place or an owner that we may not write to, the file counts as not found. */
+function openIfAllowed(io: Io, path: string): IoFile | null {
+  try {
+    return io.open(path, { mode: "write" });
+  } catch (error) {
+    log.warning(`Cannot open ${path} to recover it: ${messageOf(error)}.`);
+    return null;
   }
 }

@@ -9,7 +9,7 @@
  * still come if the server has them.
  */
 
-import { ApiFailure } from "./api_client.ts";
+import { ApiFailure } from "./api_failure.ts";
 import { sleep } from "./backoff.ts";
 import { VERSION_FAILURES_MAX } from "./limits.ts";
 import { ListLoop } from "./list_loop.ts";

@@ -219,7 +219,8 @@ export class Ring {
   /** Deletes generations. The caller has made sure that nothing alive is forgotten by it. */
   drop(leaving: ReadonlySet<Generation>): void {
     for (const generation of leaving) {
-      this.#io.remove(generation.path);
+      // Somebody may have deleted it already; that it is gone is what was wanted.
+      if (this.#io.stat(generation.path) !== null) this.#io.remove(generation.path);
       generation.release();
       this.#unsynced.delete(generation);
       this.#generations = this.#generations.filter((one) => one !== generation);

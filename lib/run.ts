@@ -11,7 +11,7 @@ import { BatchReader } from "./batch.ts";
 import { CheckpointFile, type WatchState } from "./checkpoint.ts";
 import { Commit } from "./commit.ts";
 import { openDestination } from "./destination.ts";
-import { ClusterError, InternalError, messageOf } from "./errors.ts";
+import { ClusterError, InternalError } from "./errors.ts";
 import type { Io, Timer } from "./io.ts";
 import { type Cluster, loadCluster, prepareFetch } from "./kubeconfig.ts";
 import { STOP_MS, SUMMARY_MS } from "./limits.ts";
@@ -150,9 +150,9 @@ class Session {
     refresh.consider();
 
     const { error } = await this.#ended.promise;
-    await this.#stop(client, commit, refresh);
+    const stopError = await this.#stop(client, commit, refresh);
     summarize(pipeline, ring);
-    if (error !== null) throw error;
+    if (error !== null || stopError !== null) throw error ?? stopError;
   }
 
   /** A message of the watch isolate. What touches files is done in order, one after another. */
@@ -231,8 +231,10 @@ class Session {
 
   /**
    * The batch in work is finished, unless it is blocked; what is durable stands in a checkpoint.
+   *
+   * @returns what the last commit failed with, or null
    */
-  async #stop(client: WatchClient, commit: Commit, refresh: Refresh): Promise<void> {
+  async #stop(client: WatchClient, commit: Commit, refresh: Refresh): Promise<unknown> {
     this.#stopping = true;
     for (const name of [...this.#timers.keys()]) this.#clear(name);
     refresh.stop();
@@ -244,8 +246,10 @@ class Session {
     try {
       await commit.stop();
     } catch (error) {
-      log.warning(`Stopped before all was in place; the next start mends it. ${messageOf(error)}`);
+      if (!(error instanceof Abandoned)) return error;
+      log.warning("Stopped before all was written; the next start goes on from there.");
     }
+    return null;
   }
 
   #every(name: string, ms: () => number, action: () => void): void {

@@ -3,7 +3,8 @@
  * failures are told and waited out.
  */
 
-import type { ApiClient, ApiFailure } from "./api_client.ts";
+import type { ApiClient } from "./api_client.ts";
+import type { ApiFailure } from "./api_failure.ts";
 import { Backoff, BACKOFF_TIMES, type BackoffTimes, type Clock, sleep } from "./backoff.ts";
 import type { BatchWriter } from "./batch.ts";
 import { EventScan } from "./event_scan.ts";

@@ -8,7 +8,8 @@
  * server is told how long the watch is to last, and a while after that time we end it.
  */
 
-import { ApiFailure, type Body } from "./api_client.ts";
+import type { Body } from "./answer_body.ts";
+import { ApiFailure, shown } from "./api_failure.ts";
 import type { Timer } from "./io.ts";
 import { FormatError } from "./json_bytes.ts";
 import { Intake, selectorQuery, Stopped, type WatchContext } from "./watch_context.ts";
@@ -280,12 +281,11 @@ function broken(message: string): WatchEnd {
 
 /** An ERROR event: 410 is Expired, before Kubernetes 1.18 Gone; 504 is a version of the future. */
 function endByError({ code, reason, message, retryAfterSeconds = 0 }: WatchStatus): WatchEnd {
-  const text = `the server ended it with ${code} ${reason}: ${message}`;
-  const failure = new ApiFailure(text, {
-    status: code,
-    reason,
-    retryAfterMs: 1000 * retryAfterSeconds,
-  });
+  const text = code === 0
+    ? "the server ended it with an ERROR that is no Status"
+    : shown(`the server ended it with ${code} ${reason}: ${message}`);
+  const retryAfterMs = 1000 * retryAfterSeconds;
+  const failure = new ApiFailure(text, { status: code, reason, retryAfterMs });
   return { how: isVersionRefused(failure) ? "refused" : "broken", failure };
 }
 

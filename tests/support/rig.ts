@@ -59,8 +59,9 @@ export function batchOf(lines: string[]): EventBatch {
 }
 
 /** An Io whose files can all be closed at once, as a kill does. */
-export function killable(io: Io): { io: Io; kill: () => void } {
+export function killable(io: Io): { io: Io; kill: () => Promise<void> } {
   const open = new Set<IoFile>();
+  const syncs = new Set<Promise<void>>();
   return {
     io: {
       ...io,
@@ -71,11 +72,19 @@ export function killable(io: Io): { io: Io; kill: () => void } {
         file.close = () => {
           if (open.delete(file)) close();
         };
+        const sync = file.sync.bind(file);
+        file.sync = () => {
+          const running = sync().finally(() => syncs.delete(running));
+          syncs.add(running);
+          return running;
+        };
         return file;
       },
     },
-    kill: () => {
+    async kill() {
       for (const file of [...open]) file.close();
+      // A sync that is under way keeps its file open, and with it the lock.
+      await Promise.allSettled(syncs);
     },
   };
 }
@@ -102,7 +111,7 @@ export class Rig {
   readonly requests: number[];
   /** What ended the process, had it been one. */
   readonly fatal: unknown[];
-  readonly kill: () => void;
+  readonly kill: () => Promise<void>;
   readonly #checkpoints: CheckpointFile;
 
   private constructor(parts: {
@@ -113,7 +122,7 @@ export class Rig {
     report: RecoveryReport;
     requests: number[];
     fatal: unknown[];
-    kill: () => void;
+    kill: () => Promise<void>;
     checkpoints: CheckpointFile;
   }) {
     this.commit = parts.commit;
@@ -124,11 +133,11 @@ export class Rig {
     this.requests = parts.requests;
     this.fatal = parts.fatal;
     this.#checkpoints = parts.checkpoints;
-    this.kill = () => {
+    this.kill = async () => {
       // Timers die with the process; nothing that they would do may reach the disk.
       parts.refresh.stop();
-      parts.kill();
       parts.commit.abandonWaits();
+      await parts.kill();
     };
   }
 

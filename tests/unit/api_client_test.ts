@@ -1,11 +1,14 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { ApiClient, ApiFailure, Body, retryAfterMs } from "../../lib/api_client.ts";
+import type { Body } from "../../lib/answer_body.ts";
+import { ApiClient } from "../../lib/api_client.ts";
+import { ApiFailure } from "../../lib/api_failure.ts";
+import { retryAfterMs } from "../../lib/api_refusal.ts";
 import { RETRY_AFTER_MAX_MS } from "../../lib/limits.ts";
 import type { Credentials } from "../../lib/protocol.ts";
 import { type FaultAction, statusAnswer } from "../fake/faults.ts";
-import { makePki } from "../fake/pki.ts";
 import type { FakeApiServer } from "../fake/server.ts";
 import { until, withServer } from "../fake/testing.ts";
+import { Pki } from "../support/pki.ts";
 
 const NONE: Credentials = { caCerts: [], cert: null, key: null, authorization: null };
 const TIMES = { headerMs: 2000, credentialsMs: 200 };
@@ -70,6 +73,9 @@ Deno.test("retryAfterMs() reads seconds and dates, and keeps to sane bounds", ()
     ["Sat, 02 Jan 2027 03:04:05 GMT", RETRY_AFTER_MAX_MS],
   ];
   for (const [header, ms] of cases) assertEquals(retryAfterMs(header, NOW), ms, `${header}`);
+  // What a Status asks for, in an answer or in an ERROR event, is bounded too.
+  const failure = new ApiFailure("busy", { retryAfterMs: 86_400_000 });
+  assertEquals(failure.retryAfterMs, RETRY_AFTER_MAX_MS);
 });
 
 Deno.test("an answer's body is read into the memory that is given, and ends with null", async () => {
@@ -148,11 +154,11 @@ Deno.test("an abort reaches a body that is being read, also when garbage was col
 });
 
 Deno.test("TLS: the CA and a client certificate are used; new ones from the next request on", async () => {
-  const pki = await makePki();
-  const other = await makePki();
-  const tls = { ...pki.server, ca: pki.ca, clientCa: pki.ca };
+  const pki = new Pki();
+  const other = new Pki();
+  const tls = { ...pki.server(), ca: pki.ca, clientCa: pki.ca };
   await withServer({ tls }, async (server) => {
-    const { cert, key } = pki.client;
+    const { cert, key } = pki.issue({ name: "us" });
     const good: Credentials = { ...NONE, caCerts: [pki.ca], cert, key };
     await withClient(server, { ...good, caCerts: [other.ca] }, async (client) => {
       const failure = await assertRejects(() => get(client), ApiFailure);
@@ -164,8 +170,8 @@ Deno.test("TLS: the CA and a client certificate are used; new ones from the next
 });
 
 Deno.test("certificates that are none are refused, and those in use stay", async () => {
-  const pki = await makePki();
-  await withServer({ tls: { ...pki.server, ca: pki.ca } }, async (server) => {
+  const pki = new Pki();
+  await withServer({ tls: { ...pki.server(), ca: pki.ca } }, async (server) => {
     await withClient(server, { ...NONE, caCerts: [pki.ca] }, async (client) => {
       await textOf(await get(client));
       const garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";

@@ -95,11 +95,11 @@ Deno.test("lanes of a mode that is not wanted are 0, also in a buffer used befor
 });
 
 Deno.test("a batch takes lines to its last byte, and events to their most", () => {
-  const { writer, posted } = rig();
+  const { writer, posted } = rig(3);
   const room = BATCH_BYTES - BATCH_LINES_AT;
   assert(put(writer, eventOf(1000)) && put(writer, eventOf(room - 1000)));
   assertEquals(posted.length, 0);
-  for (let n = 0; n <= BATCH_EVENTS_MAX; n++) assert(put(writer, eventOf(110, n)));
+  for (let n = 0; n <= BATCH_EVENTS_MAX; n++) assert(put(writer, eventOf(160, n)));
   assertEquals(posted.map((batch) => read(batch).batch.count), [2, BATCH_EVENTS_MAX]);
   assertEquals(read(posted[0]!).batch.bytes.length, BATCH_BYTES);
 });

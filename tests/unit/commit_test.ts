@@ -41,7 +41,7 @@ Deno.test("After a kill before any sync, recovery knows each line that the file 
   await withTempFolder(async (folder) => {
     const first = await Rig.start(folder, { syncIntervalMs: 10_000 });
     await first.feed(many(50));
-    first.kill();
+    await first.kill();
     const second = await Rig.start(folder);
     assertEquals(second.report.lines, 50);
     await second.feed(many(60));
@@ -60,7 +60,7 @@ Deno.test("The first position is in a checkpoint at once: a kill then loses no h
       return file.latest?.watches.length;
     };
     await until("the position is stored", () => stored() === 1, 2000);
-    rig.kill();
+    await rig.kill();
   });
 });
 
@@ -69,7 +69,7 @@ Deno.test("A torn last line is cut at the next start and its event written whole
     const path = `${folder}/events.jsonl`;
     const first = await Rig.start(folder, { syncIntervalMs: 10_000 });
     await first.feed(many(5));
-    first.kill();
+    await first.kill();
     Deno.writeTextFileSync(path, sampleEvent(5).slice(0, 100), { append: true });
     const second = await Rig.start(folder);
     await second.feed(many(6));
@@ -83,7 +83,7 @@ Deno.test("A hole of zeros in the tail is taken out, kept aside, and its event w
     const path = `${folder}/events.jsonl`;
     const first = await Rig.start(folder, { syncIntervalMs: 10_000 });
     await first.feed(many(5));
-    first.kill();
+    await first.kill();
     const bytes = Deno.readFileSync(path);
     const second = bytes.indexOf(0x0a) + 1;
     bytes.fill(0, second + 20, second + 200);
@@ -120,7 +120,7 @@ Deno.test("A crash between the rename and SIGHUP finds the lines in the renamed 
     const first = await Rig.start(folder, { syncIntervalMs: 10_000 });
     await first.feed(many(10));
     Deno.renameSync(path, `${path}.1`);
-    first.kill();
+    await first.kill();
     const second = await Rig.start(folder);
     assertEquals(second.report.lines, 10);
     await second.feed(many(20));
@@ -256,7 +256,7 @@ Deno.test("Events that are still alive outlive the generations that are dropped"
     const names = realIo.list(folder).filter((name) => name.endsWith(".bloom"));
     assertEquals(names.length, rig.ring.generations.length);
     assert(rig.ring.generations.length < 4);
-    rig.kill();
+    await rig.kill();
     const again = await Rig.start(folder, { io, batchCount: 2, batchDurationSec: 60 });
     await again.feed(alive);
     await again.stop();

@@ -107,6 +107,7 @@ Deno.test("another event than the witness at its resourceVersion: a LIST is owed
   await withServer({}, async (server) => {
     const position = await positionAfterAll(server, "e1", "e2");
     const witness = "0".repeat(32);
+    server.faults.push({ match: { verb: "list" }, action: { holdMs: 100 } });
     await withEnd(server.url, { watches: [watchFrom({ ...position, witness })] }, async (end) => {
       await until(() => end.isSettled);
       assertEquals(requests(server), ["watch 101", "list"]);
@@ -207,6 +208,27 @@ for (const form of ["ERROR in an answer 200", "HTTP 410"]) {
     });
   });
 }
+
+Deno.test("every version refused for long: no hot loop, LISTs keep their interval, then it goes on", async () => {
+  await withServer({}, async (server) => {
+    const position = await positionAfterAll(server, "e1", "e2");
+    const action = statusAnswer(410, "Expired", "too old");
+    server.faults.push({ match: { verb: "watch" }, times: 1000, action });
+    const options = { watches: [watchFrom(position)], times: { listIntervalMs: 200 } };
+    await withEnd(server.url, options, async (end) => {
+      await until(() => requests(server).filter((one) => one === "list").length === 6);
+      const kinds = requests(server);
+      assertEquals(kinds.slice(0, 4), ["watch 101", "list", "watch 102", "watch 102"]);
+      // From then on one WATCH for each LIST.
+      assert(kinds.length <= 2 + 2 * 6, `${kinds}`);
+      const lists = server.log.filter(({ request }) => request.verb === "list");
+      assert(lists.at(-1)!.at - lists[0]!.at >= 5 * 200 - 20);
+      server.faults.clear();
+      create(server, "e3");
+      await until(() => end.isSettled && end.names.includes("e3"));
+    });
+  });
+});
 
 Deno.test("etcd went back: the position is dropped and its watch begun anew from the LIST", async () => {
   await withServer({}, async (server) => {

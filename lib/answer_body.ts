@@ -1,0 +1,48 @@
+/**
+ * The body of an HTTP answer, as the splitters of a LIST and a WATCH want to read it.
+ */
+
+import { ApiFailure } from "./api_failure.ts";
+import { messageOf } from "./errors.ts";
+
+/**
+ * The body of an answer, read into memory that the caller gives and gets back.
+ *
+ * An abort also cancels the reader. On its own it may be lost: fetch() follows a signal that is
+ * derived from the given one, and Deno (2.6.10, 2.8.3) lets the garbage collector take that one
+ * once the header is there.
+ */
+export class Body {
+  readonly #reader: ReadableStreamBYOBReader;
+  readonly #signal: AbortSignal;
+
+  constructor(stream: ReadableStream<Uint8Array<ArrayBuffer>>, signal: AbortSignal) {
+    this.#reader = stream.getReader({ mode: "byob" });
+    this.#signal = signal;
+    signal.addEventListener("abort", () => this.cancel(), { once: true });
+    if (signal.aborted) this.cancel();
+  }
+
+  /** Nothing more of it is wanted. */
+  cancel(): void {
+    // Where the stream broke or an abort got through to it, there is nothing to cancel.
+    this.#reader.cancel().catch(() => {});
+  }
+
+  /**
+   * The next bytes: at the front of `room`, whose memory moves into the result; null at the end.
+   *
+   * @throws ApiFailure where the connection broke; the abort's reason
+   */
+  async read(room: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | null> {
+    let result: ReadableStreamReadResult<Uint8Array<ArrayBuffer>>;
+    try {
+      result = await this.#reader.read(room);
+    } catch (error) {
+      if (this.#signal.aborted) throw this.#signal.reason;
+      throw new ApiFailure(messageOf(error));
+    }
+    if (this.#signal.aborted) throw this.#signal.reason;
+    return result.done ? null : result.value;
+  }
+}

@@ -1,0 +1,41 @@
+/**
+ * What a request to the API server can fail with.
+ */
+
+import { printable } from "./json_bytes.ts";
+import { RETRY_AFTER_MAX_MS } from "./limits.ts";
+
+/** Longest text of a server that is put into a message, characters. */
+const SERVER_TEXT_MAX = 500;
+
+/**
+ * No answer, or one that is none. The message is one line, and holds no credential and no query.
+ */
+export class ApiFailure extends Error {
+  override readonly name = "ApiFailure";
+  /** The HTTP status, or the code of an ERROR event; 0 where there was no answer. */
+  readonly status: number;
+  /** The reason of a Kubernetes Status; "" where there was none. */
+  readonly reason: string;
+  /** How long the server wants to be left alone, ms, at most RETRY_AFTER_MAX_MS. */
+  readonly retryAfterMs: number;
+
+  constructor(
+    message: string,
+    { status = 0, reason = "", retryAfterMs = 0 }: {
+      status?: number;
+      reason?: string;
+      retryAfterMs?: number;
+    } = {},
+  ) {
+    super(message);
+    this.status = status;
+    this.reason = reason;
+    this.retryAfterMs = Math.min(retryAfterMs, RETRY_AFTER_MAX_MS);
+  }
+}
+
+/** A text of a server as it may stand in a message: printable, and not too long. */
+export function shown(text: string): string {
+  return printable(text).slice(0, SERVER_TEXT_MAX);
+}
