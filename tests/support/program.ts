@@ -137,7 +137,9 @@ async function pump(stream: ReadableStream<Uint8Array>, take: (text: string) => 
 /** What any program needs, and what `deno run` needs to find its packages. */
 function environment(): Record<string, string> {
   const names = ["PATH", "HOME", "DENO_DIR", "TMPDIR", "NPM_CONFIG_REGISTRY"];
-  const env: Record<string, string> = {};
+  // Named, so that a test which sets another HOME does not lose the packages of `deno run`.
+  const cache = Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME") ?? ""}/.cache`;
+  const env: Record<string, string> = { DENO_DIR: `${cache}/deno` };
   for (const name of names) {
     const value = Deno.env.get(name);
     if (value !== undefined) env[name] = value;

@@ -150,18 +150,23 @@ Deno.test("runPlugin() refuses what is no credential, and never quotes it", () =
     }
   }));
 
-Deno.test("runPlugin() kills a plugin that takes too long, also where its child holds the pipe", () =>
-  withTempFolder(async (folder) => {
-    const start = performance.now();
-    // The pipe stays open in the hands of `sleep`; what it would print comes too late.
-    const script = `sleep 20 & echo $! > ${folder}/pid; wait; ${prints({ token: "t" })}`;
-    assertEquals(
-      await failure(plugin(folder, script), 1_000),
-      "The credential plugin P did not end within 1 s and was killed.",
-    );
-    assert(performance.now() - start < 10_000);
-    Deno.kill(Number(Deno.readTextFileSync(`${folder}/pid`)), "SIGKILL");
-  }));
+Deno.test({
+  name: "runPlugin() kills a plugin that takes too long, also where its child holds the pipe",
+  // Deno cannot take back a read of a pipe: it ends a moment after the child that holds it.
+  sanitizeOps: false,
+  fn: () =>
+    withTempFolder(async (folder) => {
+      const start = performance.now();
+      // The pipe stays open in the hands of `sleep`; what it would print comes too late.
+      const script = `sleep 20 & echo $! > ${folder}/pid; wait; ${prints({ token: "t" })}`;
+      assertEquals(
+        await failure(plugin(folder, script), 1_000),
+        "The credential plugin P did not end within 1 s and was killed.",
+      );
+      assert(performance.now() - start < 10_000);
+      Deno.kill(Number(Deno.readTextFileSync(`${folder}/pid`)), "SIGKILL");
+    }),
+});
 
 Deno.test("runPlugin() lets a plugin end that prints more than anybody reads", () =>
   withTempFolder(async (folder) => {
