@@ -198,6 +198,7 @@ Deno.test("401 is tried again with the token as it is by then; the token is in n
       await program.says("401");
       await Deno.writeTextFile(`${folder}/token`, "right-secret");
       await until("the event's line", () => program.stdout.includes('"one.1"'));
+      await program.says("DEBUG Written: default/one.1 at 101, count 1: Container image");
       await program.stop();
       assert(!program.stderr.includes("secret"), program.stderr);
     } finally {
