@@ -3,8 +3,10 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { startFakeApiServer } from "../fake/server.ts";
 import { sampleEvent } from "../fake/sample.ts";
+import { BINARY_HOW, compiledBinary } from "../support/binary.ts";
 import { Pki } from "../support/pki.ts";
 import { Program, type ProgramOptions } from "../support/program.ts";
+import { needing } from "../support/skip.ts";
 import { until, withTempFolder } from "../support/temp.ts";
 
 /** The message of the last line of a log, without time and level. */
@@ -89,6 +91,28 @@ Deno.test("A persistence folder that is missing or in use is refused", async () 
     await first.stop();
   });
 });
+
+Deno.test(needing(
+  compiledBinary(),
+  BINARY_HOW,
+  "A persistence folder without write permission is refused",
+  () =>
+    withKubeconfig(async (folder, kubeconfig) => {
+      const state = `${folder}/state`;
+      await Deno.mkdir(state);
+      for (const path of [folder, state]) await Deno.chmod(path, 0o555);
+      // Root may write anywhere; 65534 is nobody.
+      const asWho = Deno.uid() === 0 ? { uid: 65534 } : {};
+      await refused({ args: ["--kubeconfig", kubeconfig, "--persistence-path", state], ...asWho }, {
+        code: 65,
+        message:
+          `The persistence path "${state}" cannot be used: Permission denied (os error 13): ` +
+          `open '${state}/lock'. Give the user of this process read and write permission on it, ` +
+          "or change --persistence-path.",
+      });
+      for (const path of [folder, state]) await Deno.chmod(path, 0o755);
+    }),
+));
 
 Deno.test("A destination in a missing folder, or a directory as one, is refused", async () => {
   await withKubeconfig(async (folder, kubeconfig) => {

@@ -11,6 +11,8 @@ export interface ProgramOptions {
   stdout?: "piped" | "null";
   /** The folder that it starts in. */
   cwd?: string;
+  /** Whom it runs as; only root may choose. */
+  uid?: number;
 }
 
 /** A running program. */
@@ -42,6 +44,7 @@ export class Program {
       env: { ...environment(), ...options.env },
       clearEnv: true,
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+      ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
       stdin: "null",
       stdout,
       stderr: "piped",
