@@ -136,6 +136,9 @@ export class ApiClient {
     const { authorization } = this.#credentials;
     const headers: Record<string, string> = {
       "accept": "application/json",
+      // Deno decodes the first gzip member of a body only and then ends it cleanly, and
+      // kube-apiserver from 1.37 on may send one member per flush of a watch.
+      "accept-encoding": "identity",
       "user-agent": `kube-event-pipe/${VERSION}`,
     };
     if (authorization !== null) headers["authorization"] = authorization;

@@ -87,6 +87,15 @@ Deno.test("an answer's body is read into the memory that is given, and ends with
   });
 });
 
+Deno.test("no compressed answer is asked for: of gzip, Deno reads the first member only", async () => {
+  await withServer({}, async (server) => {
+    await withClient(server, NONE, async (client) => {
+      await textOf(await get(client));
+      assertEquals(server.log[0]?.request.headers.get("accept-encoding"), "identity");
+    });
+  });
+});
+
 Deno.test("a Status tells its reason and message; Retry-After is the longer of header and details", async () => {
   const plain = await failureBy(statusAnswer(500, "InternalError", "no luck"));
   assertEquals(plain.message, "the server answered 500 InternalError: no luck");
