@@ -23,7 +23,7 @@ import { carryOver } from "./carry_over.ts";
 import { Exclusive } from "./exclusive.ts";
 import { Gate } from "./gate.ts";
 import type { Generation } from "./generation.ts";
-import type { Io, Timer } from "./io.ts";
+import type { Io } from "./io.ts";
 import type { KeySet } from "./key_set.ts";
 import { CHECKPOINT_BYTES, CHECKPOINT_MS, PENDING_KEYS_MAX, VANISHED_WAIT_MS } from "./limits.ts";
 import { log } from "./log.ts";
@@ -69,9 +69,9 @@ export class Commit {
   readonly #operations = new Exclusive();
   #nextSync: Promise<void> | null = null;
   #reopen = new AbortController();
-  #syncTimer: Timer | undefined;
-  #checkpointTimer: Timer | undefined;
-  #vanishedTimer: Timer | undefined;
+  #cancelSync: (() => void) | null = null;
+  #cancelCheckpoint: (() => void) | null = null;
+  #cancelVanished: (() => void) | null = null;
 
   private constructor(
     io: Io,
@@ -151,8 +151,8 @@ export class Commit {
 
   /** Lines were appended: their sync is due. */
   touched(): void {
-    this.#syncTimer ??= this.#after(this.#options.syncIntervalMs, () => {
-      this.#syncTimer = undefined;
+    this.#cancelSync ??= this.#after(this.#options.syncIntervalMs, () => {
+      this.#cancelSync = null;
       return this.sync();
     });
     const behind = offsetOf(this.#destination) - this.#checkpointedOffset;
@@ -169,8 +169,8 @@ export class Commit {
     // first one is stored at once.
     const isFirst = positions.some((one, index) => one !== null && (known[index] ?? null) === null);
     if (isFirst) this.#soon(() => this.checkpoint());
-    this.#checkpointTimer ??= this.#after(CHECKPOINT_MS, () => {
-      this.#checkpointTimer = undefined;
+    this.#cancelCheckpoint ??= this.#after(CHECKPOINT_MS, () => {
+      this.#cancelCheckpoint = null;
       return this.checkpoint();
     });
   }
@@ -235,8 +235,8 @@ export class Commit {
     return this.#operations.run(async () => {
       this.#gate.hold(); // A switch before this one has let it go.
       this.#reopen.abort();
-      clearTimeout(this.#vanishedTimer);
-      this.#vanishedTimer = undefined;
+      this.#cancelVanished?.();
+      this.#cancelVanished = null;
       this.#switching = true; // What a sync finds of the path meanwhile is no news.
       await this.#switch().finally(() => this.#switching = false);
       this.#reopen = new AbortController();
@@ -254,8 +254,8 @@ export class Commit {
   /** Ends all timers, and every wait for the outside world: see {@linkcode abandon}. */
   abandonWaits(): void {
     this.#abandon.abort();
-    for (const timer of [this.#syncTimer, this.#checkpointTimer, this.#vanishedTimer]) {
-      clearTimeout(timer);
+    for (const cancel of [this.#cancelSync, this.#cancelCheckpoint, this.#cancelVanished]) {
+      cancel?.();
     }
   }
 
@@ -335,14 +335,14 @@ export class Commit {
    * give it time, and append nothing meanwhile.
    */
   #vanished(): void {
-    if (this.#vanishedTimer !== undefined) return;
+    if (this.#cancelVanished !== null) return;
     const seconds = VANISHED_WAIT_MS / 1000;
     log.info(
       `${this.#destination.path} was renamed or deleted. It is made again in ${seconds} s, or ` +
         "at SIGHUP.",
     );
     this.#gate.hold();
-    this.#vanishedTimer = this.#after(VANISHED_WAIT_MS, () => this.switchFile());
+    this.#cancelVanished = this.#after(VANISHED_WAIT_MS, () => this.switchFile());
   }
 
   async #switch(): Promise<void> {
@@ -387,8 +387,8 @@ export class Commit {
     }
   }
 
-  #after(ms: number, operation: () => Promise<void>): Timer {
-    return setTimeout(() => this.#soon(operation), ms);
+  #after(ms: number, operation: () => Promise<void>): () => void {
+    return this.#io.after(ms, () => this.#soon(operation));
   }
 
   #soon(operation: () => Promise<void>): void {

@@ -2,7 +2,7 @@
  * A regular file as the destination: appends whole lines, knows how far they go, and notices when
  * the file was renamed, deleted, replaced or cut behind our back.
  *
- * It decides nothing: when to sync, and when to turn to another file, is lib/pipeline.ts.
+ * It decides nothing: when to sync, and when to turn to another file, is lib/commit.ts.
  */
 
 import type { FileMark } from "./checkpoint.ts";

@@ -65,6 +65,8 @@ export interface Io {
   monotonicMs(): number;
   /** Resolves after `ms`, or at once when the signal is aborted. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Calls `action` after `ms`, once; never where what it returns was called before. */
+  after(ms: number, action: () => void): () => void;
   randomBytes(count: number): Uint8Array;
   open(path: string, options: OpenOptions): IoFile;
   /** Opens a FIFO for writing without waiting; ENXIO where nobody reads. */

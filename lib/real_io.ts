@@ -106,6 +106,10 @@ export const realIo: Io = {
       signal?.addEventListener("abort", done);
     });
   },
+  after(ms, action) {
+    const timer = setTimeout(action, ms);
+    return () => clearTimeout(timer);
+  },
   randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
   open(path: string, options: OpenOptions): IoFile {
     const { mode, create, exclusive } = options;

@@ -9,7 +9,7 @@
 
 import type { Commit } from "./commit.ts";
 import type { Generation } from "./generation.ts";
-import type { Io, Timer } from "./io.ts";
+import type { Io } from "./io.ts";
 import { REFRESH_MS } from "./limits.ts";
 import { log } from "./log.ts";
 import { nameOf } from "./paths.ts";
@@ -24,7 +24,7 @@ export class Refresh {
   #request = 0;
   #kept = 0;
   #lastMs = -Infinity;
-  #timer: Timer | undefined;
+  #cancelLater: (() => void) | null = null;
 
   constructor(io: Io, ring: Ring, askForList: (request: number) => void) {
     this.#io = io;
@@ -34,13 +34,13 @@ export class Refresh {
 
   /** A new occurrence closed a generation, so others may be due. At most one LIST each 10 s. */
   consider(): void {
-    if (this.#leaving !== null || this.#timer !== undefined) return;
+    if (this.#leaving !== null || this.#cancelLater !== null) return;
     const waitMs = this.#lastMs + REFRESH_MS - this.#io.monotonicMs();
     if (waitMs > 0) {
-      this.#timer = setTimeout(() => {
-        this.#timer = undefined;
+      this.#cancelLater = this.#io.after(waitMs, () => {
+        this.#cancelLater = null;
         this.consider();
-      }, waitMs);
+      });
       return;
     }
     const due = this.#ring.due();
@@ -78,6 +78,6 @@ export class Refresh {
 
   /** No more drops; the process stops. */
   stop(): void {
-    clearTimeout(this.#timer);
+    this.#cancelLater?.();
   }
 }

@@ -3,7 +3,7 @@
  *
  * It owns the `.bloom` files of the state folder: makes them, closes them, adds keys to the newest,
  * tests all of them, and deletes the oldest when told. It holds only keys whose lines are durable;
- * that order is kept by lib/pipeline.ts. When a generation may be dropped without repeating an
+ * that order is kept by lib/commit.ts. When a generation may be dropped without repeating an
  * event is decided in lib/refresh.ts.
  *
  * A key of an event is eight lanes: four of its content and four of its `name-count`, because each

@@ -8,24 +8,16 @@
 
 import { resolve } from "node:path";
 import { BatchReader } from "./batch.ts";
-import { CheckpointFile, type WatchState } from "./checkpoint.ts";
-import { Commit } from "./commit.ts";
-import { openDestination } from "./destination.ts";
 import { ClusterError, InternalError } from "./errors.ts";
-import type { Io, Timer } from "./io.ts";
+import type { Io } from "./io.ts";
 import { type Cluster, loadCluster, prepareFetch } from "./kubeconfig.ts";
-import { STOP_MS, SUMMARY_MS } from "./limits.ts";
+import { SUMMARY_MS } from "./limits.ts";
 import { log } from "./log.ts";
-import { Pipeline } from "./pipeline.ts";
 import { givePermissionsUp } from "./privileges.ts";
-import type { Credentials, FromWatch, WatchSpec } from "./protocol.ts";
-import { recover } from "./recovery.ts";
-import { Refresh } from "./refresh.ts";
-import { Ring } from "./ring.ts";
+import type { Credentials, FromWatch } from "./protocol.ts";
+import { Recorder } from "./recorder.ts";
 import { type Settings, settingsWarnings } from "./settings.ts";
 import type { Signals } from "./signals.ts";
-import { lockStateFolder } from "./state_folder.ts";
-import { Abandoned } from "./trouble.ts";
 import { WatchClient } from "./watch_client.ts";
 
 /**
@@ -42,39 +34,7 @@ export async function run(io: Io, given: Settings, signals: Signals): Promise<vo
   prepareFetch(cluster); // Before the first use of TLS, which the next line may make.
   const credentials = await cluster.credentialSource.load();
   log.info(`API server ${cluster.server}, from ${cluster.source}.`);
-
-  const folder = settings.persistencePath;
-  const lock = await lockStateFolder(io, folder, Deno.pid);
-  const checkpoints = CheckpointFile.open(io, folder);
-  if (checkpoints.damaged > 0) {
-    log.warning(
-      `${checkpoints.damaged} damaged slot(s) in ${folder}/checkpoint. ` +
-        (checkpoints.latest === null
-          ? "No checkpoint is left: lines written after the last one may be written again."
-          : "The other one is used."),
-    );
-  }
-  const ring = Ring.open(io, { ...settings, folder });
-  await recover(io, ring, checkpoints, { folder, identity: settings.identity });
-  log.info(
-    `State in ${folder}: ${ring.generations.length} generation(s) with ${ring.keys} key(s).`,
-  );
-
-  const watches = [{ server: cluster.server, namespace: null, fieldSelector: null }];
-  const specs = watches.map((watch) => specOf(watch, checkpoints.latest?.watches ?? []));
-  const session = new Session(io, settings, signals, cluster, credentials);
-  const commit = await Commit.start(io, ring, checkpoints, {
-    identity: settings.identity,
-    syncIntervalMs: settings.syncIntervalMs,
-    watches,
-    positions: specs.map(({ position }) => position),
-    openDestination: () => openDestination(io, settings.destination),
-    onFatal: (error) => session.end(error),
-    onGenerationClosed: () => session.refresh?.consider(),
-  });
-  log.info(`Lines go to ${commit.destination.path}.`);
-  await session.run(commit, ring, specs);
-  lock.close();
+  await new Session(io, settings, signals, cluster, credentials).run();
 }
 
 /** The checkpoint names the destination: a start from another folder must find the same file. */
@@ -87,20 +47,16 @@ function withWholePaths(settings: Settings): Settings {
   };
 }
 
-/** What runs after the start, until the end. */
+/** Recorder and watch isolate, joined until the end. */
 class Session {
-  refresh: Refresh | undefined;
   readonly #io: Io;
   readonly #settings: Settings;
   readonly #signals: Signals;
   readonly #cluster: Cluster;
-  readonly #inbox: FromWatch[] = [];
-  readonly #timers = new Map<string, Timer>();
+  readonly #timers = new Map<string, () => void>();
   readonly #ended = Promise.withResolvers<{ error: unknown }>();
-  #working: Promise<void> = Promise.resolve();
   #credentials: Credentials;
-  #connected = false;
-  #stopping = false;
+  #isConnected = false;
 
   constructor(
     io: Io,
@@ -116,52 +72,64 @@ class Session {
     this.#cluster = cluster;
   }
 
-  /** Ends the session; without an error it is a stop that was asked for. */
-  end(error: unknown): void {
-    this.#ended.resolve({ error });
-  }
-
-  async run(commit: Commit, ring: Ring, watches: WatchSpec[]): Promise<void> {
-    const client = new WatchClient(this.#cluster.netHosts, {
-      onMessage: (message) => this.#receive(message, client, commit, pipeline),
-      onDeath: (reason) => this.end(new InternalError(`The watch isolate died: ${reason}`)),
+  async run(): Promise<void> {
+    const { identity } = this.#settings;
+    const { server, netHosts, credentialSource } = this.#cluster;
+    const watches = [{ server, namespace: null, fieldSelector: null }];
+    const recorder = await Recorder.open(this.#io, {
+      settings: this.#settings,
+      watches,
+      pid: Deno.pid,
+      askForList: (request) => client.askForList(request),
+      onFatal: (error) => this.#end(error),
     });
-    await givePermissionsUp(this.#cluster.credentialSource.needsRun);
-    const refresh = new Refresh(this.#io, ring, (request) => client.askForList(request));
-    this.refresh = refresh;
-    const pipeline = new Pipeline(this.#io, commit, refresh, this.#settings.identity);
+    const client = new WatchClient(netHosts, {
+      onMessage: (message) => this.#receive(message, client, recorder),
+      onDeath: (reason) => this.#end(new InternalError(`The watch isolate died: ${reason}`)),
+    });
+    await givePermissionsUp(credentialSource.needsRun);
     this.#signals.onHangup = () => {
       log.info("SIGHUP: reopening the destination.");
-      commit.switchFile().catch((error) => this.#failed(error));
+      recorder.reopen();
     };
     this.#signals.onStop = (signal) => {
       log.info(`${signal}: stopping.`);
-      this.end(null);
+      this.#end(null);
     };
-    const { identity } = this.#settings;
     client.start({
-      server: this.#cluster.server,
+      server,
       identity,
-      bothIdentities: ring.generations.some(({ header }) => header.identityMode !== identity),
+      bothIdentities: recorder.ring.generations.some(({ header }) =>
+        header.identityMode !== identity
+      ),
       credentials: this.#credentials,
-      watches,
+      watches: watches.map((watch, index) => ({
+        ...watch,
+        position: recorder.positions[index] ?? null,
+      })),
     });
-    this.#startTimers(client, pipeline, ring);
-    refresh.consider();
+    this.#startTimers(client, recorder);
+    recorder.begin();
 
     const { error } = await this.#ended.promise;
-    const stopError = await this.#stop(client, commit, refresh);
-    summarize(pipeline, ring);
+    for (const name of [...this.#timers.keys()]) this.#clear(name);
+    client.stop();
+    const stopError = await recorder.stop();
+    log.info(recorder.summary());
     if (error !== null || stopError !== null) throw error ?? stopError;
   }
 
-  /** A message of the watch isolate. What touches files is done in order, one after another. */
-  #receive(message: FromWatch, client: WatchClient, commit: Commit, pipeline: Pipeline): void {
+  /** Without an error it is a stop that was asked for. */
+  #end(error: unknown): void {
+    this.#ended.resolve({ error });
+  }
+
+  #receive(message: FromWatch, client: WatchClient, recorder: Recorder): void {
     switch (message.type) {
       case "log":
         return log.at(message.level, message.text);
       case "connected":
-        this.#connected = true;
+        this.#isConnected = true;
         log.info(`Connected to ${this.#cluster.server}.`);
         this.#clear("start");
         return;
@@ -169,45 +137,27 @@ class Session {
         // Answered in any case: the watch isolate waits for it before it tries again.
         void this.#renewCredentials(client, true);
         return;
-      case "batch":
+      case "batch": {
+        const { buffer, positions } = message;
+        const events = buffer === null ? null : new BatchReader(buffer);
+        return recorder.take({ events, positions }, () => {
+          if (buffer !== null) client.returnBuffer(buffer);
+        });
+      }
       case "listed":
-        this.#inbox.push(message);
-        if (this.#inbox.length === 1) this.#working = this.#work(client, commit, pipeline);
-        return;
+        return recorder.listed(message.request);
       default:
         return message satisfies never;
     }
   }
 
-  /** Deals with the inbox until it is empty. A message stays in it while it is dealt with. */
-  async #work(client: WatchClient, commit: Commit, pipeline: Pipeline): Promise<void> {
-    try {
-      for (; this.#inbox.length > 0 && !this.#stopping; this.#inbox.shift()) {
-        const message = this.#inbox[0]!;
-        if (message.type === "listed") await this.refresh?.listed(commit, message.request);
-        if (message.type !== "batch") continue;
-        if (message.buffer !== null) {
-          await pipeline.deal(new BatchReader(message.buffer));
-          client.returnBuffer(message.buffer);
-        }
-        commit.dealt(message.positions);
-      }
-    } catch (error) {
-      this.#failed(error);
-    }
-  }
-
-  #failed(error: unknown): void {
-    if (!(error instanceof Abandoned)) this.end(error);
-  }
-
-  #startTimers(client: WatchClient, pipeline: Pipeline, ring: Ring): void {
+  #startTimers(client: WatchClient, recorder: Recorder): void {
     const { startTimeoutSec } = this.#settings;
     const { credentialSource, server } = this.#cluster;
     if (startTimeoutSec > 0) {
       this.#after("start", () => startTimeoutSec * 1000, () => {
-        if (this.#connected) return;
-        this.end(
+        if (this.#isConnected) return;
+        this.#end(
           new ClusterError(
             `No API server let us in at ${server} within ${startTimeoutSec} s ` +
               "(--start-timeout-sec). The lines above say what it answered.",
@@ -218,7 +168,7 @@ class Session {
     this.#every("credentials", () => credentialSource.nextCheckMs(), () => {
       void this.#renewCredentials(client, false);
     });
-    this.#every("summary", () => SUMMARY_MS, () => summarize(pipeline, ring));
+    this.#every("summary", () => SUMMARY_MS, () => log.info(recorder.summary()));
   }
 
   async #renewCredentials(client: WatchClient, refused: boolean): Promise<void> {
@@ -229,29 +179,6 @@ class Session {
     if (renewed !== null || refused) client.updateCredentials(this.#credentials);
   }
 
-  /**
-   * The batch in work is finished, unless it is blocked; what is durable stands in a checkpoint.
-   *
-   * @returns what the last commit failed with, or null
-   */
-  async #stop(client: WatchClient, commit: Commit, refresh: Refresh): Promise<unknown> {
-    this.#stopping = true;
-    for (const name of [...this.#timers.keys()]) this.#clear(name);
-    refresh.stop();
-    client.stop();
-    commit.abandonWaits();
-    const late = new AbortController();
-    await Promise.race([this.#working, this.#io.sleep(STOP_MS, late.signal)]);
-    late.abort();
-    try {
-      await commit.stop();
-    } catch (error) {
-      if (!(error instanceof Abandoned)) return error;
-      log.warning("Stopped before all was written; the next start goes on from there.");
-    }
-    return null;
-  }
-
   #every(name: string, ms: () => number, action: () => void): void {
     this.#after(name, ms, () => {
       action();
@@ -260,29 +187,11 @@ class Session {
   }
 
   #after(name: string, ms: () => number, action: () => void): void {
-    this.#timers.set(name, setTimeout(action, ms()));
+    this.#timers.set(name, this.#io.after(ms(), action));
   }
 
   #clear(name: string): void {
-    clearTimeout(this.#timers.get(name));
+    this.#timers.get(name)?.();
     this.#timers.delete(name);
   }
-}
-
-function specOf(watch: Omit<WatchState, "position">, known: WatchState[]): WatchSpec {
-  const { server, namespace, fieldSelector } = watch;
-  const state = known.find((one) =>
-    one.server === server && one.namespace === namespace && one.fieldSelector === fieldSelector
-  );
-  return { namespace, fieldSelector, position: state?.position ?? null };
-}
-
-function summarize(pipeline: Pipeline, ring: Ring): void {
-  const { met, written, bytes } = pipeline.counts;
-  log.info(
-    `Since the start: ${met} event(s) met, ${written} line(s) written (${bytes} bytes), ` +
-      `${
-        met - written
-      } known. Ring: ${ring.generations.length} generation(s), ${ring.keys} key(s).`,
-  );
 }

@@ -3,17 +3,15 @@
  * as if they had come in a batch. A crash is simulated by closing every file and forgetting all.
  */
 
-import { CheckpointFile } from "../../lib/checkpoint.ts";
-import { Commit } from "../../lib/commit.ts";
-import { openDestination } from "../../lib/destination.ts";
+import type { Commit } from "../../lib/commit.ts";
 import type { Io, IoFile } from "../../lib/io.ts";
 import { LineKeys } from "../../lib/line_keys.ts";
-import { type EventBatch, Pipeline } from "../../lib/pipeline.ts";
+import type { EventBatch } from "../../lib/pipeline.ts";
 import type { IdentityMode } from "../../lib/protocol.ts";
 import { realIo } from "../../lib/real_io.ts";
-import { recover, type RecoveryReport } from "../../lib/recovery.ts";
-import { Refresh } from "../../lib/refresh.ts";
-import { Ring } from "../../lib/ring.ts";
+import { Recorder } from "../../lib/recorder.ts";
+import type { RecoveryReport } from "../../lib/recovery.ts";
+import type { Ring } from "../../lib/ring.ts";
 
 /** An event like those of the API server; `n` tells it from others. */
 export function sampleEvent(n: number, count = 1, namespace = "default"): string {
@@ -102,87 +100,93 @@ export interface RigOptions {
 
 /** A running instance, without its watch. */
 export class Rig {
-  readonly commit: Commit;
-  readonly ring: Ring;
-  readonly pipeline: Pipeline;
-  readonly refresh: Refresh;
-  readonly report: RecoveryReport;
-  /** LISTs that the refresh asked for. */
+  /** LISTs that were asked for. */
   readonly requests: number[];
   /** What ended the process, had it been one. */
   readonly fatal: unknown[];
   readonly kill: () => Promise<void>;
-  readonly #checkpoints: CheckpointFile;
+  readonly #recorder: Recorder;
 
-  private constructor(parts: {
-    commit: Commit;
-    ring: Ring;
-    pipeline: Pipeline;
-    refresh: Refresh;
-    report: RecoveryReport;
-    requests: number[];
-    fatal: unknown[];
-    kill: () => Promise<void>;
-    checkpoints: CheckpointFile;
-  }) {
-    this.commit = parts.commit;
-    this.ring = parts.ring;
-    this.pipeline = parts.pipeline;
-    this.refresh = parts.refresh;
-    this.report = parts.report;
+  private constructor(
+    recorder: Recorder,
+    parts: { requests: number[]; fatal: unknown[]; kill: () => Promise<void> },
+  ) {
+    this.#recorder = recorder;
     this.requests = parts.requests;
     this.fatal = parts.fatal;
-    this.#checkpoints = parts.checkpoints;
     this.kill = async () => {
       // Timers die with the process; nothing that they would do may reach the disk.
-      parts.refresh.stop();
-      parts.commit.abandonWaits();
+      recorder.commit.abandonWaits();
       await parts.kill();
     };
   }
 
-  /** Starts as the program does: ring, recovery, destination, checkpoint. */
+  /** Starts as the program does. */
   static async start(folder: string, options: RigOptions = {}): Promise<Rig> {
     const { io, kill } = killable(options.io ?? realIo);
-    const identity = options.identity ?? "content";
-    const checkpoints = CheckpointFile.open(io, folder);
-    const ring = Ring.open(io, {
-      folder,
-      identity,
-      filterCapacity: options.filterCapacity ?? 10_000,
-      filterErrorRate: 1e-9,
-      batchCount: options.batchCount ?? 3,
-      batchDurationSec: options.batchDurationSec ?? 3600,
-    });
     const requests: number[] = [];
     const fatal: unknown[] = [];
-    const report = await recover(io, ring, checkpoints, { folder, identity });
-    const refresh = new Refresh(io, ring, (request) => requests.push(request));
-    const commit = await Commit.start(io, ring, checkpoints, {
-      identity,
-      syncIntervalMs: options.syncIntervalMs ?? 5,
+    const recorder = await Recorder.open(io, {
+      settings: {
+        destination: options.destination ?? `${folder}/events.jsonl`,
+        persistencePath: folder,
+        filterCapacity: options.filterCapacity ?? 10_000,
+        filterErrorRate: 1e-9,
+        batchCount: options.batchCount ?? 3,
+        batchDurationSec: options.batchDurationSec ?? 3600,
+        identity: options.identity ?? "content",
+        syncIntervalMs: options.syncIntervalMs ?? 5,
+      },
       watches: [{ server: "https://127.0.0.1:6443", namespace: null, fieldSelector: null }],
-      positions: [null],
-      openDestination: () => openDestination(io, options.destination ?? `${folder}/events.jsonl`),
+      pid: Deno.pid,
+      askForList: (request) => requests.push(request),
       onFatal: (error) => fatal.push(error),
-      onGenerationClosed: () => refresh.consider(),
     });
-    const pipeline = new Pipeline(io, commit, refresh, identity);
-    return new Rig({ commit, ring, pipeline, refresh, report, requests, fatal, kill, checkpoints });
+    return new Rig(recorder, { requests, fatal, kill });
   }
 
-  /** Deals with a batch of these lines. */
+  get commit(): Commit {
+    return this.#recorder.commit;
+  }
+
+  get ring(): Ring {
+    return this.#recorder.ring;
+  }
+
+  get report(): RecoveryReport {
+    return this.#recorder.recovered;
+  }
+
+  /** Deals with a batch of these lines. @throws what ended the process meanwhile */
   async feed(lines: string[]): Promise<void> {
-    await this.pipeline.deal(batchOf(lines));
-    this.commit.dealt([{ rv: "1", witness: null, previous: "1", listOwed: false }]);
+    await this.#until((done) =>
+      this.#recorder.take({
+        events: batchOf(lines),
+        positions: [{ rv: "1", witness: null, previous: "1", listOwed: false }],
+      }, done)
+    );
+  }
+
+  /** A LIST that was asked for is complete. */
+  async listed(request: number): Promise<void> {
+    this.#recorder.listed(request);
+    await this.#until((done) => this.#recorder.take({ events: null, positions: [null] }, done));
   }
 
   /** Stops as the program does. */
   async stop(): Promise<void> {
-    this.refresh.stop();
-    await this.commit.stop();
-    this.ring.release();
-    this.#checkpoints.release();
+    const error = await this.#recorder.stop();
+    if (error !== null) throw error;
+  }
+
+  async #until(begin: (done: () => void) => void): Promise<void> {
+    let isDone = false;
+    const earlier = this.fatal.length;
+    begin(() => isDone = true);
+    while (!isDone) {
+      if (this.fatal.length > earlier) throw this.fatal[earlier];
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
   }
 }
 

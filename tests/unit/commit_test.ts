@@ -252,7 +252,7 @@ Deno.test("Events that are still alive outlive the generations that are dropped"
     }
     assertEquals(rig.requests, [1]);
     await rig.feed(alive); // the LIST
-    await rig.refresh.listed(rig.commit, 1);
+    await rig.listed(1);
     const names = realIo.list(folder).filter((name) => name.endsWith(".bloom"));
     assertEquals(names.length, rig.ring.generations.length);
     assert(rig.ring.generations.length < 4);
