@@ -11,6 +11,7 @@ import { invariant, StateError } from "./errors.ts";
 import type { Io, IoFile } from "./io.ts";
 import { pathIn } from "./paths.ts";
 import type { Position } from "./protocol.ts";
+import { isZero } from "./zeros.ts";
 
 /** Version of the file format that this program writes; it refuses newer ones. */
 export const CHECKPOINT_FORMAT = 1;
@@ -32,6 +33,8 @@ export interface FileMark {
   path: string;
   dev: number;
   ino: number;
+  /** When the file was made, ms since 1970; null where its file system does not tell. */
+  birthMs: number | null;
   /** All bytes before it are whole, durable lines whose keys are in the ring. */
   offset: number;
   /** Hash (hex) of the last `min(offset, 4096)` bytes before `offset`. */
@@ -81,12 +84,8 @@ export class CheckpointFile {
     if (io.stat(path) === null) create(io, folder, path);
     const file = io.open(path, { mode: "write" });
     try {
-      const slots = [0, 1].map((slot) => readSlot(file, slot, path));
-      const valid = slots.filter((slot) => slot !== null && slot !== "damaged")
-        .toSorted((a, b) => b.sequence - a.sequence);
-      const damaged = slots.filter((slot) => slot === "damaged").length;
-      const newest = valid[0];
-      return new CheckpointFile(file, newest?.checkpoint ?? null, newest?.sequence ?? 0, damaged);
+      const { latest, sequence, damaged } = readSlots(file, path);
+      return new CheckpointFile(file, latest, sequence, damaged);
     } catch (error) {
       file.close();
       throw error;
@@ -131,6 +130,33 @@ export class CheckpointFile {
   }
 }
 
+/** What both slots say together. */
+export interface Slots {
+  /** The newest valid checkpoint; null where there is none. */
+  latest: Checkpoint | null;
+  /** Its sequence; 0 where there is none. */
+  sequence: number;
+  /** Slots that were written once and are not valid now. */
+  damaged: number;
+}
+
+/**
+ * Reads both slots of an open checkpoint file, and writes nothing.
+ *
+ * @throws StateError where a newer release wrote it; the operating system's errors
+ */
+export function readSlots(file: IoFile, path: string): Slots {
+  const slots = [0, 1].map((slot) => readSlot(file, slot, path));
+  const valid = slots.filter((slot) => slot !== null && slot !== "damaged")
+    .toSorted((a, b) => b.sequence - a.sequence);
+  const newest = valid[0];
+  return {
+    latest: newest?.checkpoint ?? null,
+    sequence: newest?.sequence ?? 0,
+    damaged: slots.filter((slot) => slot === "damaged").length,
+  };
+}
+
 function create(io: Io, folder: string, path: string): void {
   const draft = `${path}.new`;
   const file = io.open(draft, { mode: "write", create: 0o600 });
@@ -166,7 +192,7 @@ function readSlot(
 ): { checkpoint: Checkpoint; sequence: number } | "damaged" | null {
   const bytes = new Uint8Array(SLOT_BYTES);
   file.readAt(bytes, slot * SLOT_BYTES);
-  if (bytes.every((byte) => byte === 0)) return null; // Never written.
+  if (isZero(bytes)) return null; // Never written.
   const view = new DataView(bytes.buffer);
   const sum = view.getUint32(20, true);
   view.setUint32(20, 0, true);

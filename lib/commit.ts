@@ -110,6 +110,16 @@ export class Commit {
     return this.#destination;
   }
 
+  /** Where the watches stand, as far as their events are dealt with. */
+  get positions(): readonly (Position | null)[] {
+    return this.#dealt;
+  }
+
+  /** Where in a key the four lanes of today's identity begin. */
+  get lanes(): number {
+    return LANES_OF[this.#options.identity];
+  }
+
   /** Keys of lines appended, in order, since the last sync was called. */
   get appended(): KeySet {
     return this.#pending.appended;
@@ -132,7 +142,7 @@ export class Commit {
 
   /** Whether its line is appended and not yet in the ring. */
   isPending(keys: Uint32Array, at: number): boolean {
-    return this.#pending.has(keys, at + LANES_OF[this.#options.identity]);
+    return this.#pending.has(keys, at + this.lanes);
   }
 
   /** Whether lines may be appended right now; else {@linkcode ready} waits for it. */
@@ -214,7 +224,7 @@ export class Commit {
         if (this.#ring.needsGeneration(false)) await this.#startGeneration(false);
       });
     }
-    this.#ring.add(keys, at + LANES_OF[this.#options.identity]);
+    this.#ring.add(keys, at + this.lanes);
   }
 
   /** Makes durable what was kept, then deletes the generations. No event may be met meanwhile. */

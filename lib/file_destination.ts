@@ -12,6 +12,8 @@ import type { Io, IoFile } from "./io.ts";
 import { log } from "./log.ts";
 import { Murmur3 } from "./murmur3.ts";
 import { folderOf } from "./paths.ts";
+import { passes } from "./trouble.ts";
+import { writeAnew } from "./unsynced.ts";
 
 /** Bytes before an offset that its hash covers. */
 export const TAIL_HASH_BYTES = 4096;
@@ -27,19 +29,22 @@ export class FileDestination {
   readonly path: string;
   readonly #io: Io;
   readonly #file: IoFile;
-  readonly #dev: number;
-  readonly #ino: number;
+  readonly #origin: Pick<FileMark, "dev" | "ino" | "birthMs">;
   #offset: number;
+  /** An unfinished line at the end of the file that could not be cut at once. */
+  #torn: { start: number; end: number } | null = null;
+  /** Where the bytes end that the last sync made durable. */
+  #synced: number;
   #isReleased = false;
 
   private constructor(io: Io, path: string, file: IoFile, offset: number) {
-    const { dev, ino } = file.stat();
+    const { dev, ino, birthMs } = file.stat();
     this.#io = io;
     this.path = path;
     this.#file = file;
-    this.#dev = dev;
-    this.#ino = ino;
+    this.#origin = { dev, ino, birthMs };
     this.#offset = offset;
+    this.#synced = offset;
   }
 
   /**
@@ -51,14 +56,14 @@ export class FileDestination {
    */
   static async open(io: Io, path: string): Promise<FileDestination> {
     let file: IoFile;
-    const existed = io.stat(path) !== null;
     try {
       file = io.open(path, { mode: "append", create: 0o640 });
     } catch (error) {
       throw openError(path, error);
     }
     try {
-      if (!existed) io.syncFolder(folderOf(path));
+      // Also where it existed: whoever made it (logrotate's "create") did not make its name durable.
+      io.syncFolder(folderOf(path));
       if (!await file.lock()) {
         throw new StateError(
           `Cannot use the destination ${JSON.stringify(path)}: another process holds its lock. ` +
@@ -79,13 +84,15 @@ export class FileDestination {
 
   /**
    * Appends lines. Where the operating system stops half-way, the file is cut to its last whole
-   * line.
+   * line; where there is no room even for that (btrfs), before the next line is appended.
    *
    * @param bytes whole lines, each with its newline
    * @returns how many of the bytes stay in the file, and what stopped the rest: the operating
-   * system's error, or an IoError where even the cut failed (the next start mends it)
+   * system's error, or an IoError where the cut is not possible (the next start mends it)
    */
   append(bytes: Uint8Array): { kept: number; error: unknown } {
+    const uncut = this.#cut();
+    if (uncut !== null) return { kept: 0, error: uncut };
     let written = 0;
     try {
       while (written < bytes.length) written += this.#file.append(bytes.subarray(written));
@@ -94,20 +101,32 @@ export class FileDestination {
     } catch (error) {
       const kept = bytes.subarray(0, written).lastIndexOf(NEWLINE) + 1;
       this.#offset += kept;
-      return { kept, error: this.#cut(written - kept) ?? error };
+      if (written > kept) {
+        const { size } = this.#file.stat();
+        this.#torn = { start: size - (written - kept), end: size };
+      }
+      return { kept, error: this.#cut() ?? error };
     }
   }
 
   /** After this, all that was appended before the call survives a power loss. */
-  sync(): Promise<void> {
-    return this.#file.sync();
+  async sync(): Promise<void> {
+    const { size } = this.#file.stat();
+    try {
+      await this.#file.sync();
+      this.#synced = size;
+    } catch (error) {
+      // this.#renew();
+      throw error;
+    }
   }
 
   /** Whether the path still leads to this file. */
   pathState(): PathState {
     const now = this.#io.stat(this.path);
     if (now === null) return "vanished";
-    return now.dev === this.#dev && now.ino === this.#ino ? "same" : "replaced";
+    const { dev, ino } = this.#origin;
+    return now.dev === dev && now.ino === ino ? "same" : "replaced";
   }
 
   /** No name leads to the file any more: what is in it goes when it is closed. */
@@ -121,8 +140,9 @@ export class FileDestination {
    */
   drift(): number {
     const { size } = this.#file.stat();
-    const bytes = size - this.#offset;
-    this.#offset = size;
+    const end = Math.min(size, this.#torn?.start ?? size);
+    const bytes = end - this.#offset;
+    this.#offset = end;
     if (bytes < 0) {
       log.warning(
         `Somebody cut ${this.path} by ${-bytes} bytes (copytruncate?). Lines may be lost or torn by ` +
@@ -144,8 +164,7 @@ export class FileDestination {
   mark(offset: number): FileMark {
     return {
       path: this.path,
-      dev: this.#dev,
-      ino: this.#ino,
+      ...this.#origin,
       offset,
       tailHash: tailHash(this.#file, offset),
     };
@@ -153,18 +172,37 @@ export class FileDestination {
 
   /** Closes the file, once; its lock goes with it. */
   release(): void {
-    if (!this.#isReleased) this.#file.close();
+    if (this.#isReleased) return;
     this.#isReleased = true;
+    if (this.#cut() !== null) log.warning(`What was ${this.path} ends in an unfinished line.`);
+    this.#file.close();
   }
 
-  /** Takes the bytes of an unfinished line from the end; returns what went wrong, or null. */
-  #cut(bytes: number): IoError | null {
-    if (bytes === 0) return null;
+  /** After a failed sync: what it did not make durable becomes what the next start can sync. */
+  #renew(): void {
     try {
-      this.#file.truncate(this.#file.stat().size - bytes);
+      writeAnew(this.#file, this.#synced, (bytes) => this.#file.append(bytes));
+    } catch (error) {
+      log.warning(`Cannot write the unsynced end of ${this.path} again: ${messageOf(error)}.`);
+    }
+  }
+
+  /**
+   * Takes an unfinished line from the end.
+   *
+   * @returns what is against it: an error that passes, or an IoError; null where all is well
+   */
+  #cut(): unknown {
+    if (this.#torn === null) return null;
+    const { start, end } = this.#torn;
+    try {
+      const { size } = this.#file.stat();
+      if (size > end) throw new Error("somebody else wrote behind it");
+      if (size > start) this.#file.truncate(start); // Else somebody cut more (copytruncate).
+      this.#torn = null;
       return null;
     } catch (error) {
-      return new IoError(
+      return passes(error) ? error : new IoError(
         `Cannot cut the destination ${JSON.stringify(this.path)} to its last whole line: ` +
           messageOf(error),
       );

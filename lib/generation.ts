@@ -11,46 +11,24 @@
  */
 
 import { crc32 } from "node:zlib";
-import { type BloomShape, probe, PROBES_MAX, SECTOR_BYTES, SECTOR_HEAD_BYTES } from "./bloom.ts";
-import { invariant, StateError } from "./errors.ts";
-import type { Io, IoFile } from "./io.ts";
-import { IDENTITY_VERSION } from "./identity.ts";
-import type { IdentityMode } from "./protocol.ts";
-
-/** Version of the file format that this program writes; it refuses newer ones. */
-export const GENERATION_FORMAT = 1;
-
-const MAGIC = "KEPBLOOM";
-const SLOT_BYTES = 512;
-const SLOT_OFFSETS = [0, 4096] as const;
-const SECTORS_OFFSET = 8192;
-/** Bytes of the head that nothing uses; zeros, so that a flipped bit is noticed here too. */
-const PADS = [[SLOT_BYTES, SLOT_OFFSETS[1]], [
-  SLOT_OFFSETS[1] + SLOT_BYTES,
+import { probe, PROBES_MAX, SECTOR_BYTES, SECTOR_HEAD_BYTES } from "./bloom.ts";
+import { invariant } from "./errors.ts";
+import {
+  encodeHeader,
+  type GenerationHeader,
+  PADS,
+  readHead,
+  readUint32,
+  type Rejected,
+  sectorChecksum,
+  sectorIsWhole,
+  sectorKeys,
   SECTORS_OFFSET,
-]] as const;
-const MODES: readonly IdentityMode[] = ["content", "name-count"];
+  slotOffset,
+} from "./generation_format.ts";
+import type { Io, IoFile } from "./io.ts";
 
-/** What a generation's header says. Times are wall clock, ms since 1970. */
-export interface GenerationHeader {
-  /** Place in the ring; a newer generation has a higher one. */
-  sequence: number;
-  identityVersion: number;
-  identityMode: IdentityMode;
-  shape: BloomShape;
-  /** Keys after which it closes. */
-  capacity: number;
-  /** Highest rate of false positives, at `capacity` keys. */
-  errorRate: number;
-  createdMs: number;
-  /** 0 while it is the current one. */
-  closedMs: number;
-  /** 16 random bytes: they place the keys and seed the checksums. */
-  seed: Uint8Array;
-}
-
-/** Why a `.bloom` file was not taken. */
-export type Rejected = "foreign" | "damaged";
+export type { GenerationHeader } from "./generation_format.ts";
 
 /** A generation with its bits in memory and its file open. */
 export class Generation {
@@ -100,9 +78,7 @@ export class Generation {
       const size = header.shape.sectors * SECTOR_BYTES;
       file.truncate(0);
       writeZeros(file, 0, SECTORS_OFFSET + size);
-      for (const [index, offset] of SLOT_OFFSETS.entries()) {
-        file.writeAt(encodeHeader(header, index + 1), offset);
-      }
+      for (const slot of [1, 2]) file.writeAt(encodeHeader(header, slot), slotOffset(slot));
       file.syncNow();
       io.rename(draft, path);
       io.syncFolder(folder);
@@ -124,19 +100,15 @@ export class Generation {
     const file = io.open(path, { mode: "write" });
     let taken = false;
     try {
-      const head = new Uint8Array(SECTORS_OFFSET);
-      const read = file.readAt(head, 0);
-      const slots = SLOT_OFFSETS.map((offset) => decodeHeader(head, offset, path));
-      if (slots.every((slot) => slot === "foreign")) return "foreign";
-      const valid = slots.filter((slot) => typeof slot === "object");
-      const newest = valid.toSorted((a, b) => b.slotSequence - a.slotSequence)[0];
-      if (newest === undefined || read < SECTORS_OFFSET) return "damaged";
+      const head = readHead(file, path);
+      if (typeof head === "string") return head;
+      const { header, slotSequence, damagedSlots, damagedPads } = head;
       // A file cut short reads as zeros behind its end: those sectors are empty, the rest counts.
-      const sectors = new Uint8Array(newest.header.shape.sectors * SECTOR_BYTES);
+      const sectors = new Uint8Array(header.shape.sectors * SECTOR_BYTES);
       const whole = file.readAt(sectors, SECTORS_OFFSET) === sectors.length;
-      const damaged = (slots.length - valid.length) + (padsAreZero(head) ? 0 : 1) + (whole ? 0 : 1);
+      const damaged = damagedSlots + damagedPads + (whole ? 0 : 1);
       taken = true;
-      return new Generation(file, path, newest.header, newest.slotSequence, sectors, damaged);
+      return new Generation(file, path, header, slotSequence, sectors, damaged);
     } finally {
       if (!taken) file.close();
     }
@@ -192,8 +164,7 @@ export class Generation {
     invariant(!this.closed, "a generation closes once");
     this.header.closedMs = Math.max(1, nowMs);
     this.#slotSequence++;
-    const offset = SLOT_OFFSETS[(this.#slotSequence + 1) % 2]!;
-    this.#file.writeAt(encodeHeader(this.header, this.#slotSequence), offset);
+    this.#writeHeader();
   }
 
   /**
@@ -224,8 +195,7 @@ export class Generation {
     for (const [from, end] of PADS) writeZeros(this.#file, from, end);
     for (let slot = 0; slot < 2; slot++) {
       this.#slotSequence++;
-      const offset = SLOT_OFFSETS[(this.#slotSequence + 1) % 2]!;
-      this.#file.writeAt(encodeHeader(this.header, this.#slotSequence), offset);
+      this.#writeHeader();
       this.#file.syncNow();
     }
     this.writeDirty();
@@ -242,6 +212,12 @@ export class Generation {
     this.#file.close();
   }
 
+  /** Into the slot that is older. */
+  #writeHeader(): void {
+    const sequence = this.#slotSequence;
+    this.#file.writeAt(encodeHeader(this.header, sequence), slotOffset(sequence));
+  }
+
   #mark(sector: number): void {
     if (this.#dirty[sector] === 0) {
       this.#dirty[sector] = 1;
@@ -252,18 +228,8 @@ export class Generation {
   /** Puts the checksum of a sector into its head. */
   #seal(sector: number): void {
     const start = sector * SECTOR_BYTES;
-    const sum = this.#checksum(sector);
+    const sum = sectorChecksum(this.#sectors, start, sector, this.#seedCrc);
     for (let byte = 0; byte < 4; byte++) this.#sectors[start + byte] = sum >>> (8 * byte);
-  }
-
-  /** An empty sector is all zeros, checksum too: so a fresh file is valid. */
-  #checksum(sector: number): number {
-    const start = sector * SECTOR_BYTES;
-    const bytes = this.#sectors.subarray(start + 4, start + SECTOR_BYTES);
-    if (isZero(bytes)) return 0;
-    const number = Uint8Array.of(sector, sector >>> 8, sector >>> 16, sector >>> 24);
-    // Seeded with the generation and the sector's number, a sector from elsewhere does not pass.
-    return crc32(bytes, crc32(number, this.#seedCrc)) >>> 0;
   }
 
   /** Counts the keys; empties and counts the sectors that do not match. */
@@ -271,8 +237,7 @@ export class Generation {
     let damaged = 0;
     for (let sector = 0; sector < this.header.shape.sectors; sector++) {
       const start = sector * SECTOR_BYTES;
-      const stored = readUint32(this.#sectors, start);
-      if (stored === this.#checksum(sector)) {
+      if (sectorIsWhole(this.#sectors, start, sector, this.#seedCrc)) {
         this.#keys += sectorKeys(this.#sectors, start);
         continue;
       }
@@ -285,88 +250,8 @@ export class Generation {
   }
 }
 
-function encodeHeader(header: GenerationHeader, slotSequence: number): Uint8Array {
-  const bytes = new Uint8Array(SLOT_BYTES);
-  const view = new DataView(bytes.buffer);
-  bytes.set(new TextEncoder().encode(MAGIC), 0);
-  view.setUint32(8, GENERATION_FORMAT, true);
-  view.setUint32(12, slotSequence, true);
-  view.setUint32(16, header.sequence, true);
-  view.setUint32(20, header.identityVersion, true);
-  view.setUint32(24, MODES.indexOf(header.identityMode) + 1, true);
-  view.setUint32(28, header.shape.sectors, true);
-  view.setUint32(32, header.shape.probes, true);
-  view.setUint32(36, header.capacity, true);
-  view.setFloat64(40, header.errorRate, true);
-  view.setFloat64(48, header.createdMs, true);
-  view.setFloat64(56, header.closedMs, true);
-  bytes.set(header.seed, 64);
-  view.setUint32(SLOT_BYTES - 4, crc32(bytes.subarray(0, SLOT_BYTES - 4)), true);
-  return bytes;
-}
-
-function decodeHeader(
-  head: Uint8Array,
-  offset: number,
-  path: string,
-): { header: GenerationHeader; slotSequence: number } | Rejected {
-  const bytes = head.slice(offset, offset + SLOT_BYTES);
-  const view = new DataView(bytes.buffer);
-  if (new TextDecoder().decode(bytes.subarray(0, 8)) !== MAGIC) return "foreign";
-  if (crc32(bytes.subarray(0, SLOT_BYTES - 4)) !== view.getUint32(SLOT_BYTES - 4, true)) {
-    return "damaged";
-  }
-  const format = view.getUint32(8, true);
-  const identityVersion = view.getUint32(20, true);
-  const identityMode = MODES[view.getUint32(24, true) - 1];
-  if (
-    format > GENERATION_FORMAT || identityVersion > IDENTITY_VERSION || identityMode === undefined
-  ) {
-    throw new StateError(
-      `Cannot use the state file ${JSON.stringify(path)}: a newer release wrote it (format ` +
-        `${format}, identity ${identityVersion}; this one knows ${GENERATION_FORMAT} and ` +
-        `${IDENTITY_VERSION}). Run that release, or another --persistence-path.`,
-    );
-  }
-  const shape = { sectors: view.getUint32(28, true), probes: view.getUint32(32, true) };
-  if (shape.sectors === 0 || shape.probes === 0 || shape.probes > PROBES_MAX) return "damaged";
-  return {
-    slotSequence: view.getUint32(12, true),
-    header: {
-      sequence: view.getUint32(16, true),
-      identityVersion,
-      identityMode,
-      shape,
-      capacity: view.getUint32(36, true),
-      errorRate: view.getFloat64(40, true),
-      createdMs: view.getFloat64(48, true),
-      closedMs: view.getFloat64(56, true),
-      seed: bytes.slice(64, 80),
-    },
-  };
-}
-
 function seedLanes(seed: Uint8Array): Uint32Array {
   return Uint32Array.from([0, 4, 8, 12], (offset) => readUint32(seed, offset));
-}
-
-function readUint32(bytes: Uint8Array, offset: number): number {
-  return (bytes[offset]! | (bytes[offset + 1]! << 8) | (bytes[offset + 2]! << 16) |
-    (bytes[offset + 3]! << 24)) >>> 0;
-}
-
-function sectorKeys(sectors: Uint8Array, start: number): number {
-  return sectors[start + 4]! | (sectors[start + 5]! << 8);
-}
-
-function isZero(bytes: Uint8Array): boolean {
-  // Not in use are the fewest bytes: a used sector shows it within the first few.
-  for (let index = 0; index < bytes.length; index++) if (bytes[index] !== 0) return false;
-  return true;
-}
-
-function padsAreZero(head: Uint8Array): boolean {
-  return PADS.every(([from, end]) => isZero(head.subarray(from, end)));
 }
 
 /** Writes zeros, so that the blocks are really there. */

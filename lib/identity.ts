@@ -174,3 +174,9 @@ export function identityHex(key: Uint32Array): string {
   for (const lane of key) text += lane.toString(16).padStart(8, "0");
   return text;
 }
+
+/** The lanes that {@linkcode identityHex} wrote; null where it did not. */
+export function identityLanes(hex: string): Uint32Array | null {
+  if (!/^[0-9a-f]{32}$/.test(hex)) return null;
+  return Uint32Array.from([0, 8, 16, 24], (at) => parseInt(hex.slice(at, at + 8), 16));
+}

@@ -14,6 +14,8 @@ export interface FileStat {
   /** Hard links; 0 = unlinked. */
   nlink: number;
   kind: "file" | "directory" | "fifo" | "other";
+  /** When it was made, ms since 1970; null where the file system does not tell. */
+  birthMs: number | null;
 }
 
 /** An open file. Errors of the operating system are thrown as they come, with their `code`. */

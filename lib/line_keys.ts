@@ -12,6 +12,11 @@ export class LineKeys {
   readonly lanes = new Uint32Array(8);
   readonly #scan = new EventScan();
 
+  /** Of the event that was read last. */
+  get resourceVersion(): string {
+    return this.#scan.resourceVersion;
+  }
+
   /**
    * Reads the line in [start, end), without its newline.
    *

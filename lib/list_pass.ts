@@ -152,13 +152,14 @@ export class ListPass {
     intake: Intake,
     controller: AbortController,
   ): Promise<ListMetadata> {
-    const { writer, times } = this.#context;
+    const { writer, times, position } = this.#context;
     const items = new ListItems();
     for (;;) {
       while (items.next()) {
         if (!this.#scan(items, intake)) continue;
         if (!writer.isReady(intake.scan.lineLength)) await intake.room();
         intake.put();
+        position.meetListed(intake.scan.resourceVersion);
         this.#items++;
       }
       if (items.resourceVersion !== null) this.#meetVersion(items.resourceVersion);

@@ -11,7 +11,7 @@
  * no longer on the same history.
  */
 
-import { identityHex } from "./identity.ts";
+import { identityHex, identityLanes } from "./identity.ts";
 import type { Position } from "./protocol.ts";
 
 const DECIMAL = /^(?:0|[1-9][0-9]*)$/;
@@ -34,6 +34,10 @@ export class WatchPosition {
   #hasWitness = false;
   readonly #witness = new Uint32Array(4);
   #listOwed = false;
+  /** The highest version of any event met. */
+  #highest = "";
+  /** Who waits for the watch to be past a version. */
+  #waiting: { version: string; settle: () => void }[] = [];
 
   /** @param position of the checkpoint; null = nothing is known */
   constructor(position: Position | null) {
@@ -41,11 +45,10 @@ export class WatchPosition {
     this.#rv = position.rv;
     this.#previous = position.previous;
     this.#listOwed = position.listOwed;
-    this.#hasWitness = position.witness !== null && /^[0-9a-f]{32}$/.test(position.witness);
-    if (!this.#hasWitness) return;
-    for (let lane = 0; lane < 4; lane++) {
-      this.#witness[lane] = parseInt(position.witness!.slice(8 * lane, 8 * lane + 8), 16);
-    }
+    this.#highest = position.highest;
+    const witness = position.witness === null ? null : identityLanes(position.witness);
+    this.#hasWitness = witness !== null;
+    if (witness !== null) this.#witness.set(witness);
   }
 
   /** The last resourceVersion met, or the LIST's; null = nothing is known. */
@@ -79,6 +82,7 @@ export class WatchPosition {
       rv: this.#rv,
       witness: this.#hasWitness ? identityHex(this.#witness) : null,
       previous: this.#previous,
+      highest: this.#highest,
       listOwed: this.#listOwed,
     };
   }
@@ -113,12 +117,28 @@ export class WatchPosition {
     return rv === this.#rv || this.#set(rv, key, this.#rv!);
   }
 
+  /** An event of a LIST: it does not move the watch, which may show it again. */
+  meetListed(rv: string): void {
+    if (compareRv(rv, this.#highest) === 1) this.#highest = rv;
+  }
+
+  /**
+   * Settles when the WATCH is past every event that was met so far, so that it shows none of them
+   * again. Where versions know no order, that cannot be told and is not waited for.
+   */
+  past(): Promise<void> {
+    const version = this.#highest;
+    if (this.#isPast(version)) return Promise.resolve();
+    return new Promise((settle) => this.#waiting.push({ version, settle }));
+  }
+
   /** The first LIST, or the first after etcd went back: its version, no witness, the LIST owed. */
   begin(listVersion: string): void {
     this.#rv = listVersion;
     this.#previous = listVersion;
     this.#hasWitness = false;
     this.#listOwed = true;
+    this.#goBack(listVersion);
   }
 
   #set(rv: string, key: Uint32Array, previous: string): boolean {
@@ -130,6 +150,25 @@ export class WatchPosition {
     this.#previous = goesBack ? rv : previous;
     this.#hasWitness = !goesBack;
     this.#witness.set(key);
+    if (goesBack) this.#goBack(rv);
+    else this.meetListed(rv);
+    if (this.#waiting.length > 0) this.#wake();
     return !goesBack;
+  }
+
+  #isPast(version: string): boolean {
+    return this.#rv === null || compareRv(this.#rv, version) !== -1;
+  }
+
+  #wake(): void {
+    for (const { version, settle } of this.#waiting) if (this.#isPast(version)) settle();
+    this.#waiting = this.#waiting.filter(({ version }) => !this.#isPast(version));
+  }
+
+  /** Versions of a history that is gone are waited for by nobody. */
+  #goBack(rv: string): void {
+    this.#highest = rv;
+    for (const { settle } of this.#waiting) settle();
+    this.#waiting = [];
   }
 }

@@ -20,6 +20,11 @@ export interface Position {
    * began at; the LIST's where no event came since. A WATCH resumes from here.
    */
   previous: string;
+  /**
+   * The highest resourceVersion of any event met, in LIST or WATCH. Until `rv` is as high, a WATCH
+   * may show events again that were met before.
+   */
+  highest: string;
   /** A complete LIST has not been dealt with since continuity was last in doubt. */
   listOwed: boolean;
 }
@@ -78,7 +83,10 @@ export type ToWatch =
 export type FromWatch =
   /** `buffer` is laid out as lib/batch.ts says; null where only the positions moved. */
   | { type: "batch"; buffer: ArrayBuffer | null; positions: (Position | null)[] }
-  /** All events of the LIST asked for by `request` are in the batches before this message. */
+  /**
+   * All events of the LIST asked for by `request` are in the batches before this message, and each
+   * WATCH is past every event that was met by the end of that LIST.
+   */
   | { type: "listed"; request: number }
   /** The API server let us in for the first time. */
   | { type: "connected" }

@@ -162,6 +162,7 @@ function fileStat(info: Deno.FileInfo): FileStat {
     ino: info.ino ?? 0,
     size: info.size,
     nlink: info.nlink ?? 1,
+    birthMs: info.birthtime?.getTime() ?? null,
     kind: info.isFile
       ? "file"
       : info.isDirectory

@@ -13,6 +13,7 @@ import type { FileStat, Io, IoFile } from "./io.ts";
 import { LineKeys } from "./line_keys.ts";
 import { log } from "./log.ts";
 import { folderOf, pathIn } from "./paths.ts";
+import { compareRv } from "./position.ts";
 import { type IdentityMode, LANES_OF } from "./protocol.ts";
 import { applyRedo, writeRedo } from "./redo.ts";
 import type { Ring } from "./ring.ts";
@@ -30,6 +31,8 @@ export interface RecoveryReport {
   fileMissing: boolean;
   /** Lines that were no JSON object and were taken out. */
   removedLines: number;
+  /** The highest resourceVersion of those lines: a WATCH that resumes shows them again. */
+  highest: string | null;
 }
 
 /**
@@ -43,7 +46,10 @@ export async function recover(
   checkpoints: CheckpointFile,
   options: { folder: string; identity: IdentityMode },
 ): Promise<RecoveryReport> {
-  const report: RecoveryReport = { lines: 0, fileMissing: false, removedLines: 0 };
+  const report: RecoveryReport = {
+    ...{ lines: 0, fileMissing: false, removedLines: 0 },
+    highest: null,
+  };
   const last = checkpoints.latest;
   if (last === null) return report;
   if (!last.clean) {
@@ -95,6 +101,9 @@ async function mendTail(
   applyRedo(io, options.folder, file, mark);
   const { size } = file.stat();
   if (last.clean && size === mark.offset) return;
+  // Written where it is once more, so that a sync surely reaches all of what is read from here on:
+  // a sync that failed before may have left pages that the disk does not hold.
+  rewriteInPlace(file, mark.offset);
   const tail = examineTail(file, mark.offset, size);
   if (tail.badLines.length > 0) {
     report.removedLines = tail.badLines.length;
@@ -106,11 +115,11 @@ async function mendTail(
     );
   } else if (tail.end < size) {
     file.truncate(tail.end);
+    file.syncNow();
     log.info(`Cut ${size - tail.end} byte(s) of an unfinished line from the end of ${path}.`);
   }
-  rewriteInPlace(file, mark.offset);
   io.syncFolder(folderOf(path));
-  report.lines = addKeys(file, mark.offset, ring, options.identity);
+  addKeys(file, mark.offset, ring, options.identity, report);
   ring.writeDirty();
   await ring.sync();
   const end = file.stat();
@@ -120,6 +129,7 @@ async function mendTail(
       path,
       dev: end.dev,
       ino: end.ino,
+      birthMs: end.birthMs,
       offset: end.size,
       tailHash: tailHash(file, end.size),
     },
@@ -185,7 +195,7 @@ function examineTail(file: IoFile, from: number, size: number): Tail {
   return tail;
 }
 
-/** Writes the tail where it is once more, so that the sync after it surely reaches all of it. */
+/** Writes the tail where it is once more and syncs it. */
 function rewriteInPlace(file: IoFile, from: number): void {
   const buffer = new Uint8Array(CHUNK_BYTES);
   for (let offset = from;;) {
@@ -197,17 +207,23 @@ function rewriteInPlace(file: IoFile, from: number): void {
   file.syncNow();
 }
 
-function addKeys(file: IoFile, from: number, ring: Ring, identity: IdentityMode): number {
+function addKeys(
+  file: IoFile,
+  from: number,
+  ring: Ring,
+  identity: IdentityMode,
+  report: RecoveryReport,
+): void {
   const keys = new LineKeys();
-  let lines = 0;
   eachLine(file, from, (bytes, start, end) => {
     if (keys.read(bytes, start, end) !== "event") return;
-    lines++;
+    report.lines++;
+    const rv = keys.resourceVersion;
+    if (report.highest === null || compareRv(rv, report.highest) === 1) report.highest = rv;
     if (ring.knows(keys.lanes, 0)) return;
     if (ring.needsGeneration(true)) ring.startGeneration();
     ring.add(keys.lanes, LANES_OF[identity]);
   });
-  return lines;
 }
 
 /**
@@ -218,7 +234,7 @@ async function findFile(io: Io, mark: FileMark): Promise<Found | null> {
   for (const path of [mark.path, ...renamed(io, mark)]) {
     const stat = statIfAllowed(io, path);
     if (stat === null || stat.kind !== "file" || stat.size < mark.offset) continue;
-    if (stat.ino !== mark.ino && mark.offset < TAIL_HASH_BYTES) continue;
+    if (!isSameFile(stat, mark) && mark.offset < TAIL_HASH_BYTES) continue;
     const file = openIfAllowed(io, path);
     if (file === null) continue;
     if (tailHash(file, mark.offset) === mark.tailHash) {
@@ -235,6 +251,12 @@ async function findFile(io: Io, mark: FileMark): Promise<Found | null> {
     file.close();
   }
   return null;
+}
+
+/** By the number of the inode, and when it was made: numbers of deleted files are used again. */
+function isSameFile(stat: FileStat, mark: FileMark): boolean {
+  if (stat.ino !== mark.ino) return false;
+  return stat.birthMs === null || mark.birthMs === null || stat.birthMs === mark.birthMs;
 }
 
 /** The other names in the folder that lead to the file of the mark. */

@@ -9,10 +9,12 @@
 
 import type { Commit } from "./commit.ts";
 import type { Generation } from "./generation.ts";
+import { identityLanes } from "./identity.ts";
 import type { Io } from "./io.ts";
 import { REFRESH_MS } from "./limits.ts";
 import { log } from "./log.ts";
 import { nameOf } from "./paths.ts";
+import { KEY_LANES } from "./protocol.ts";
 import type { Ring } from "./ring.ts";
 
 /** Decides when generations are dropped. */
@@ -66,14 +68,29 @@ export class Refresh {
     this.#kept++;
   }
 
-  /** The LIST is complete and all its events were dealt with. */
+  /**
+   * The LIST is complete, every watch is past all events that were met before, and all that was
+   * dealt with: so nothing that the ring forgets now can be shown again.
+   */
   async listed(commit: Commit, request: number): Promise<void> {
     if (this.#leaving === null || request !== this.#request) return;
     const leaving = this.#leaving;
+    await this.#keepWitnesses(commit);
     await commit.drop(leaving);
     this.#leaving = null;
     const names = [...leaving].map(({ path }) => nameOf(path)).join(", ");
     log.info(`Dropped ${names}; ${this.#kept} event(s) still alive are remembered further.`);
+  }
+
+  /** A WATCH that resumes begins with the last event that was met, also where it is gone since. */
+  async #keepWitnesses(commit: Commit): Promise<void> {
+    for (const position of commit.positions) {
+      const lanes = position?.witness ? identityLanes(position.witness) : null;
+      if (lanes === null) continue;
+      const key = new Uint32Array(KEY_LANES);
+      key.set(lanes, commit.lanes);
+      await this.met(commit, key, 0);
+    }
   }
 
   /** No more drops; the process stops. */

@@ -10,7 +10,7 @@
  * generation is tested with the identity mode of its own header.
  */
 
-import { expectedFalsePositives, shapeFor } from "./bloom.ts";
+import { type BloomShape, expectedFalsePositives, shapeFor } from "./bloom.ts";
 import { messageOf } from "./errors.ts";
 import { Generation } from "./generation.ts";
 import { IDENTITY_VERSION } from "./identity.ts";
@@ -45,6 +45,7 @@ export class Ring {
   readonly #unsynced = new Set<Generation>();
   #generations: Generation[] = [];
   #lastName = 0;
+  #shape: BloomShape | null = null;
   #damaged = 0;
 
   private constructor(io: Io, options: RingOptions) {
@@ -150,7 +151,7 @@ export class Ring {
       sequence: (this.#generations.at(-1)?.header.sequence ?? 0) + 1,
       identityVersion: IDENTITY_VERSION,
       identityMode: identity,
-      shape: shapeFor(filterCapacity, errorRate),
+      shape: this.#shape ??= shapeFor(filterCapacity, errorRate),
       capacity: filterCapacity,
       errorRate,
       createdMs: nowMs,

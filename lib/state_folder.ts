@@ -42,6 +42,19 @@ export async function lockStateFolder(io: Io, folder: string, pid: number): Prom
   }
 }
 
+/**
+ * Does what a start does with the files of the state folder.
+ *
+ * @throws StateError where the operating system refuses; what else `action` throws
+ */
+export function inStateFolder<T>(folder: string, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    throw codeOf(error) === undefined ? error : cannotWrite(JSON.stringify(folder), error);
+  }
+}
+
 function kindOf(io: Io, folder: string): string | null {
   try {
     return io.stat(folder)?.kind ?? null;
@@ -61,10 +74,20 @@ function inUse(quoted: string, lock: IoFile): StateError {
 }
 
 function cannotWrite(quoted: string, error: unknown): StateError {
-  const remedy = codeOf(error) === "ENOSPC"
-    ? "Make room on its disk."
-    : `Give the user of this process read and write permission on it, or change --persistence-path.`;
   return new StateError(
-    `The persistence path ${quoted} cannot be used: ${messageOf(error)}. ${remedy}`,
+    `The persistence path ${quoted} cannot be used: ${messageOf(error)}. ${remedyOf(error)}`,
   );
+}
+
+function remedyOf(error: unknown): string {
+  switch (codeOf(error)) {
+    case "ENOSPC":
+    case "EDQUOT":
+      return "Make room on its disk.";
+    case "EROFS":
+      return "Mount its disk for writing, or change --persistence-path.";
+    default:
+      return "Give the user of this process read and write permission on it, or change " +
+        "--persistence-path.";
+  }
 }

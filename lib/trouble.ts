@@ -1,5 +1,5 @@
 /**
- * What to do when a write finds no space: wait and try again, and say so.
+ * What to do when a write finds no room: wait and try again, and say so.
  *
  * Only errors that pass by themselves or by an operator's hand without a restart are waited out. A
  * failed sync is not among them: the kernel may have dropped the pages, and a second sync would
@@ -11,7 +11,13 @@ import type { Io } from "./io.ts";
 import { TROUBLE_FIRST_MS, TROUBLE_MAX_MS } from "./limits.ts";
 import { log } from "./log.ts";
 
-const PASSING = new Set(["ENOSPC", "EDQUOT", "EAGAIN"]);
+/** A file system that was made read-only (EROFS) is one that an operator makes writable again. */
+const PASSING = new Set(["ENOSPC", "EDQUOT", "EROFS", "EAGAIN"]);
+
+/** Whether a failure passes without a restart, so that trying again makes sense. */
+export function passes(error: unknown): boolean {
+  return PASSING.has(codeOf(error) ?? "");
+}
 
 /** The process is stopping; what was waited for is given up. The next start goes on with it. */
 export class Abandoned extends Error {}
@@ -37,9 +43,7 @@ export class Trouble {
    */
   async wait(error: unknown, abandon: AbortSignal, hurry?: AbortSignal): Promise<void> {
     if (error instanceof ExitError) throw error;
-    if (!PASSING.has(codeOf(error) ?? "")) {
-      throw new IoError(`Cannot ${this.#what}: ${messageOf(error)}`);
-    }
+    if (!passes(error)) throw new IoError(`Cannot ${this.#what}: ${messageOf(error)}`);
     await this.pause(error, abandon, hurry);
   }
 

@@ -88,6 +88,7 @@ export class WatchSession {
   async #list(request: number): Promise<void> {
     try {
       await Promise.all(this.#reflectors.map((reflector) => reflector.list()));
+      await Promise.all(this.#positions.map((position) => position.past()));
     } catch (error) {
       if (error instanceof Stopped) return;
       throw error;

@@ -162,7 +162,7 @@ export class Rig {
     await this.#until((done) =>
       this.#recorder.take({
         events: batchOf(lines),
-        positions: [{ rv: "1", witness: null, previous: "1", listOwed: false }],
+        positions: [{ rv: "1", witness: null, previous: "1", highest: "1", listOwed: false }],
       }, done)
     );
   }

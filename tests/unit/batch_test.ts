@@ -159,7 +159,7 @@ Deno.test("a batch that was opened and not used does not cost its buffer", () =>
 
 Deno.test("positions travel with the lines they cover, or alone; nothing new posts nothing", () => {
   const { writer, posted, positions } = rig();
-  const at = (rv: string) => [{ rv, witness: null, previous: rv, listOwed: false }];
+  const at = (rv: string) => [{ rv, witness: null, previous: rv, highest: rv, listOwed: false }];
   writer.flush();
   assertEquals(posted.length, 0);
   positions.now = at("1");

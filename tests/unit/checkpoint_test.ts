@@ -10,9 +10,15 @@ function sample(offset: number): Checkpoint {
       server: "https://127.0.0.1:6443",
       namespace: null,
       fieldSelector: null,
-      position: { rv: "12", witness: "00".repeat(16), previous: "11", listOwed: false },
+      position: {
+        rv: "12",
+        witness: "00".repeat(16),
+        previous: "11",
+        highest: "12",
+        listOwed: false,
+      },
     }],
-    file: { path: "/var/log/events.jsonl", dev: 1, ino: 2, offset, tailHash: "ab" },
+    file: { path: "/var/log/events.jsonl", dev: 1, ino: 2, birthMs: 3, offset, tailHash: "ab" },
     clean: false,
     timeMs: 1_700_000_000_000,
   };

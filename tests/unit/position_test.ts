@@ -7,7 +7,7 @@ const B = new Uint32Array([1, 2, 3, 5]);
 const HEX_A = "00000001000000020000000300000004";
 
 function known(rv: string, previous: string, witness: string | null = HEX_A): WatchPosition {
-  return new WatchPosition({ rv, previous, witness, listOwed: false });
+  return new WatchPosition({ rv, previous, witness, highest: rv, listOwed: false });
 }
 
 Deno.test("compareRv() orders plain decimals of any size as numbers", () => {
@@ -32,7 +32,7 @@ Deno.test("compareRv() knows only equality for what is no plain decimal", () => 
 Deno.test("a position goes through a checkpoint unchanged", () => {
   for (const witness of [HEX_A, null]) {
     for (const listOwed of [true, false]) {
-      const position = { rv: "12", previous: "11", witness, listOwed };
+      const position = { rv: "12", previous: "11", witness, highest: "15", listOwed };
       assertEquals(new WatchPosition(position).snapshot(), position);
     }
   }
@@ -91,6 +91,7 @@ Deno.test("versions that go back leave no witness, and no P of the history that 
     rv: "505",
     previous: "505",
     witness: null,
+    highest: "505",
     listOwed: false,
   });
   assert(position.meetNext("506", A));
@@ -106,9 +107,41 @@ Deno.test("versions that cannot be ordered are followed as they come", () => {
 Deno.test("after begin() a LIST is owed and there is no witness", () => {
   const position = known("1000", "990");
   position.begin("50");
-  assertEquals(position.snapshot(), { rv: "50", previous: "50", witness: null, listOwed: true });
+  assertEquals(position.snapshot(), {
+    ...{ rv: "50", previous: "50", witness: null },
+    ...{ highest: "50", listOwed: true },
+  });
   assert(position.meetFirst("51", A, "50"));
   assertEquals([position.previous, position.hasWitness], ["50", true]);
+});
+
+Deno.test("a watch is past what a LIST showed once it has met as high a version", async () => {
+  const position = known("12", "11");
+  let isPast = false;
+  await position.past(); // Nothing was met that it could show again.
+  position.meetListed("9");
+  await position.past();
+  position.meetListed("20");
+  const waiting = position.past().then(() => isPast = true);
+  position.meetListed("30"); // Met after the question: not waited for.
+  position.meetNext("19", A);
+  await Promise.resolve();
+  assert(!isPast);
+  position.meetNext("20", B);
+  await waiting;
+  assertEquals(position.snapshot()!.highest, "30");
+});
+
+Deno.test("where etcd went back, or versions know no order, nobody waits for a version", async () => {
+  const position = known("12", "11");
+  position.meetListed("20");
+  const waiting = position.past();
+  position.begin("7");
+  await waiting;
+  assertEquals(position.snapshot()!.highest, "7");
+  const odd = known("zz", "yy");
+  odd.meetListed("20");
+  await odd.past();
 });
 
 Deno.test("resuming at P over any history shows the witness first", () => {

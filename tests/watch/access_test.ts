@@ -213,7 +213,13 @@ Deno.test("400 and 422 on a WATCH: tried again at once without allowWatchBookmar
 Deno.test("a resourceVersion that the server cannot read: after three failures a LIST and its version", async () => {
   await withServer({}, async (server) => {
     create(server, "e1");
-    const position = { rv: "b", witness: "1".repeat(32), previous: "a", listOwed: false };
+    const position = {
+      rv: "b",
+      witness: "1".repeat(32),
+      previous: "a",
+      highest: "b",
+      listOwed: false,
+    };
     await withEnd(server.url, { watches: [watchFrom(position)] }, async (end) => {
       await until(() => end.isSettled);
       create(server, "e2");

@@ -61,6 +61,7 @@ Deno.test("the first start lists all pages and watches from the LIST's version b
         rv: "104",
         witness: null,
         previous: "104",
+        highest: "104",
         listOwed: true,
       }]);
       assertEquals([end.position?.rv, end.position?.previous], ["105", "104"]);
@@ -124,7 +125,13 @@ Deno.test("another event than the witness at its resourceVersion: a LIST is owed
 Deno.test("another resourceVersion first: a LIST is owed, and the stream's truth is taken", async () => {
   await withServer({}, async (server) => {
     create(server, "e1", "e2", "e3");
-    const position = { rv: "102", witness: "1".repeat(32), previous: "102", listOwed: false };
+    const position = {
+      rv: "102",
+      witness: "1".repeat(32),
+      previous: "102",
+      highest: "102",
+      listOwed: false,
+    };
     await withEnd(server.url, { watches: [watchFrom(position)] }, async (end) => {
       await until(() => end.isSettled);
       assertEquals(requests(server), ["watch 102", "list"]);
@@ -137,7 +144,13 @@ Deno.test("silence instead of the witness: a LIST is owed, and the open watch go
   await withServer({}, async (server) => {
     create(server, "e1");
     server.store.bump(200);
-    const position = { rv: "150", witness: "1".repeat(32), previous: "140", listOwed: false };
+    const position = {
+      rv: "150",
+      witness: "1".repeat(32),
+      previous: "140",
+      highest: "150",
+      listOwed: false,
+    };
     await withEnd(server.url, { watches: [watchFrom(position)] }, async (end) => {
       await until(() => end.isSettled);
       assertEquals(end.names, ["e1"]);
@@ -152,7 +165,7 @@ Deno.test("silence instead of the witness: a LIST is owed, and the open watch go
 Deno.test("no witness, as after a LIST without an event since: a LIST is owed", async () => {
   await withServer({}, async (server) => {
     create(server, "e1");
-    const position = { rv: "101", witness: null, previous: "101", listOwed: false };
+    const position = { rv: "101", witness: null, previous: "101", highest: "101", listOwed: false };
     await withEnd(server.url, { watches: [watchFrom(position)] }, async (end) => {
       await until(() => end.isSettled);
       assertEquals(requests(server), ["watch 101", "list"]);
@@ -299,7 +312,13 @@ Deno.test("resourceVersions that go back on an open watch: a LIST is owed, P is 
       const event = { kind: "Event", apiVersion: "v1", ...object };
       server.watches[0]!.answer.send(`${JSON.stringify({ type: "ADDED", object: event })}\n`);
       await until(() => server.log.length >= 4 && end.isSettled);
-      assertEquals(end.position, { rv: "102", witness: null, previous: "102", listOwed: false });
+      assertEquals(end.position, {
+        rv: "102",
+        witness: null,
+        previous: "102",
+        highest: "104", // The LIST that was owed shows e4 again.
+        listOwed: false,
+      });
       assertEquals(
         end.logged("owed, because resourceVersions went back from 104 to 102").length,
         1,

@@ -1,0 +1,317 @@
+/**
+ * A false disk that keeps what is synced apart from what is not.
+ *
+ * At a power loss each sector of 512 bytes that was written and not synced is kept or lost by
+ * itself, and so are each file's size and each directory entry (a rename is kept or lost whole). A
+ * sync that fails drops its pages: the cache shows them until it forgets them, the disk never gets
+ * them, and the next sync succeeds. This is harsher than ext4 and XFS are, and what POSIX allows.
+ */
+
+import { Buffer } from "node:buffer";
+import type { FileStat } from "../../lib/io.ts";
+import { folderOf } from "../../lib/paths.ts";
+import type { Random } from "./random.ts";
+
+const SECTOR = 512;
+const { compare } = Buffer;
+
+/** An error as the operating system's. */
+export function osError(code: string): Error {
+  return Object.assign(new Error(`simulated ${code}`), { code });
+}
+
+/** What a sync that is under way will have made durable. */
+export interface Flight {
+  sectors: Map<number, Uint8Array>;
+  size: number;
+}
+
+/** A file, whatever names lead to it. */
+export class Inode {
+  readonly ino: number;
+  readonly birthMs: number;
+  bytes: Uint8Array = new Uint8Array(1024);
+  size = 0;
+  durable: Uint8Array = new Uint8Array(0);
+  durableSize = 0;
+  /** Sectors written since the last sync was called. */
+  readonly dirty = new Set<number>();
+  /** Sectors of a sync that failed. */
+  readonly dropped = new Set<number>();
+  readonly flights = new Set<Flight>();
+  links = 0;
+  handles = 0;
+  lockedBy: object | null = null;
+
+  constructor(ino: number, birthMs: number) {
+    this.ino = ino;
+    this.birthMs = birthMs;
+  }
+
+  write(bytes: Uint8Array, offset: number): void {
+    const end = offset + bytes.length;
+    this.bytes = grown(this.bytes, end);
+    for (let sector = Math.floor(offset / SECTOR); sector * SECTOR < end; sector++) {
+      const from = Math.max(offset, sector * SECTOR);
+      const to = Math.min(end, (sector + 1) * SECTOR);
+      const part = bytes.subarray(from - offset, to - offset);
+      // What stands there already, also on the disk, makes no difference at a power loss.
+      if (compare(this.bytes.subarray(from, to), part) === 0 && !this.dropped.has(sector)) continue;
+      this.bytes.set(part, from);
+      this.dirty.add(sector);
+    }
+    this.size = Math.max(this.size, end);
+  }
+
+  truncate(size: number): void {
+    this.bytes = grown(this.bytes, size);
+    if (size < this.size) {
+      this.bytes.fill(0, size, this.size);
+      for (const sector of this.dirty) if (sector * SECTOR >= size) this.dirty.delete(sector);
+      if (size % SECTOR > 0) this.dirty.add(Math.floor(size / SECTOR));
+    }
+    this.size = size;
+  }
+
+  /** A sync is called: what is written from here on is not its business. */
+  beginSync(): Flight {
+    const flight: Flight = { sectors: new Map(), size: this.size };
+    for (const sector of this.dirty) {
+      flight.sectors.set(sector, this.bytes.slice(sector * SECTOR, (sector + 1) * SECTOR));
+    }
+    this.dirty.clear();
+    this.flights.add(flight);
+    return flight;
+  }
+
+  /** The sync went through. */
+  endSync(flight: Flight): void {
+    if (!this.flights.delete(flight)) return;
+    this.durable = grown(this.durable, flight.size);
+    for (const [sector, bytes] of flight.sectors) {
+      this.durable = grown(this.durable, (sector + 1) * SECTOR);
+      this.durable.set(bytes, sector * SECTOR);
+      this.dropped.delete(sector);
+    }
+    this.durableSize = flight.size;
+    this.durable.fill(0, flight.size);
+  }
+
+  /** The sync failed. */
+  dropSync(flight: Flight): void {
+    if (!this.flights.delete(flight)) return;
+    for (const sector of flight.sectors.keys()) this.dropped.add(sector);
+  }
+
+  /** Whoever waited for a sync is gone: how far it got is not known. */
+  abandonSyncs(): void {
+    for (const { sectors } of this.flights) {
+      for (const sector of sectors.keys()) if (sector * SECTOR < this.size) this.dirty.add(sector);
+    }
+    this.flights.clear();
+  }
+
+  /** The cache forgets what a failed sync dropped: from now on reads show what the disk holds. */
+  forgetDropped(): void {
+    for (const sector of this.dropped) {
+      if (this.dirty.has(sector)) continue;
+      const start = sector * SECTOR;
+      const end = Math.min(start + SECTOR, this.size);
+      if (start >= end) continue;
+      this.bytes.fill(0, start, end);
+      this.bytes.set(this.durable.subarray(start, Math.min(end, this.durableSize)), start);
+    }
+    this.dropped.clear();
+  }
+
+  /** What is left of the file. */
+  losePower(random: Random): void {
+    const keep = random.pick([0, 0.1, 0.5, 0.9, 1]);
+    const sizes = [this.durableSize, this.size, ...Array.from(this.flights, ({ size }) => size)];
+    const [low, high] = [Math.min(...sizes), Math.max(...sizes)];
+    // A file that grew may have got some of its growth.
+    const size = random.chance(0.3) ? random.integer(low, high) : random.pick(sizes);
+    const bytes = grown(this.durable.slice(0, this.durableSize), Math.max(size, 1024));
+    bytes.fill(0, this.durableSize);
+    for (const flight of this.flights) {
+      for (const [sector, content] of flight.sectors) {
+        if (random.chance(keep)) putSector(bytes, sector, content);
+      }
+    }
+    for (const sector of this.dirty) {
+      if (!random.chance(keep)) continue;
+      putSector(bytes, sector, this.bytes.subarray(sector * SECTOR, (sector + 1) * SECTOR));
+    }
+    bytes.fill(0, size);
+    this.bytes = bytes;
+    this.size = size;
+    this.durable = bytes.slice();
+    this.durableSize = size;
+    this.dirty.clear();
+    this.dropped.clear();
+    this.flights.clear();
+  }
+}
+
+interface NameChange {
+  folder: string;
+  /** The names that it changes. */
+  paths: string[];
+  apply: (names: Map<string, Inode>) => void;
+}
+
+/** See the head of this file. */
+export class SimDisk {
+  names = new Map<string, Inode>();
+  #durableNames = new Map<string, Inode>();
+  #changes: NameChange[] = [];
+  readonly #folders: readonly string[];
+  readonly #inodes = new Map<number, Inode>();
+  /** Bytes that may be added before a write finds no space. */
+  freeBytes = Infinity;
+
+  constructor(folders: readonly string[]) {
+    this.#folders = folders;
+  }
+
+  stat(path: string): FileStat | null {
+    if (this.#folders.includes(path)) {
+      return { dev: 1, ino: 1, size: 0, nlink: 2, kind: "directory", birthMs: 1 };
+    }
+    const inode = this.names.get(path);
+    return inode === undefined ? null : statOf(inode);
+  }
+
+  list(folder: string): string[] {
+    const names: string[] = [];
+    for (const path of this.names.keys()) {
+      if (folderOf(path) === folder) names.push(path.slice(folder.length + 1));
+    }
+    return names;
+  }
+
+  /** Makes an empty file; the number of one that is gone is used again. */
+  create(path: string, nowMs: number): Inode {
+    let ino = 10;
+    while (this.#inodes.has(ino)) ino++;
+    const inode = new Inode(ino, nowMs);
+    this.#inodes.set(ino, inode);
+    this.#change([path], (names) => names.set(path, inode));
+    return inode;
+  }
+
+  rename(from: string, to: string): void {
+    const inode = this.names.get(from);
+    if (inode === undefined) throw osError("ENOENT");
+    this.#change([from, to], (names) => {
+      if (names.get(from) !== inode) return;
+      names.delete(from);
+      names.set(to, inode);
+    });
+  }
+
+  remove(path: string): void {
+    const inode = this.names.get(path);
+    if (inode === undefined) throw osError("ENOENT");
+    this.#change([path], (names) => {
+      if (names.get(path) === inode) names.delete(path);
+    });
+  }
+
+  syncFolder(folder: string): void {
+    for (const { apply } of this.#changes.filter((change) => change.folder === folder)) {
+      apply(this.#durableNames);
+    }
+    this.#changes = this.#changes.filter((change) => change.folder !== folder);
+    this.#count();
+  }
+
+  /** As many of `bytes` as there is room for behind the end of the file. */
+  room(inode: Inode, end: number): number {
+    return Math.max(0, Math.min(end, inode.size + this.freeBytes));
+  }
+
+  /** The file grew by so many bytes. */
+  used(bytes: number): void {
+    this.freeBytes -= bytes;
+  }
+
+  /** A handle was closed. */
+  closed(inode: Inode): void {
+    inode.handles--;
+    this.#free(inode);
+  }
+
+  /** The process is gone; what it wrote stays in the cache. */
+  kill(): void {
+    for (const inode of this.#inodes.values()) {
+      inode.lockedBy = null;
+      inode.handles = 0;
+      inode.abandonSyncs();
+      this.#free(inode);
+    }
+  }
+
+  /** The machine is gone, and back again. */
+  losePower(random: Random): void {
+    const keep = random.pick([0, 0.5, 1]);
+    const lost = new Set<string>();
+    for (const { paths, apply } of this.#changes) {
+      // Changes of one name keep their order: what builds on a lost one is lost.
+      if (random.chance(keep) && !paths.some((path) => lost.has(path))) apply(this.#durableNames);
+      else for (const path of paths) lost.add(path);
+    }
+    this.#changes = [];
+    this.names = new Map(this.#durableNames);
+    for (const inode of this.#inodes.values()) {
+      inode.lockedBy = null;
+      inode.handles = 0;
+      inode.losePower(random);
+    }
+    this.#count();
+  }
+
+  #change(paths: string[], apply: (names: Map<string, Inode>) => void): void {
+    apply(this.names);
+    this.#changes.push({ folder: folderOf(paths[0]!), paths, apply });
+    this.#count();
+  }
+
+  #count(): void {
+    for (const inode of this.#inodes.values()) inode.links = 0;
+    for (const inode of this.names.values()) inode.links++;
+    for (const inode of this.#inodes.values()) this.#free(inode);
+  }
+
+  /** A number is free again when no name leads to it, also none that a power loss may bring back. */
+  #free(inode: Inode): void {
+    if (inode.links > 0 || inode.handles > 0) return;
+    for (const one of this.#durableNames.values()) if (one === inode) return;
+    this.#inodes.delete(inode.ino);
+  }
+}
+
+/** What stat(2) tells. */
+export function statOf(inode: Inode): FileStat {
+  return {
+    dev: 1,
+    ino: inode.ino,
+    size: inode.size,
+    nlink: inode.links,
+    kind: "file",
+    birthMs: inode.birthMs,
+  };
+}
+
+function grown(bytes: Uint8Array, size: number): Uint8Array {
+  const whole = Math.ceil(size / SECTOR) * SECTOR;
+  if (whole <= bytes.length) return bytes;
+  const larger = new Uint8Array(Math.max(whole, 2 * bytes.length));
+  larger.set(bytes);
+  return larger;
+}
+
+function putSector(bytes: Uint8Array, sector: number, content: Uint8Array): void {
+  const start = sector * SECTOR;
+  if (start < bytes.length) bytes.set(content.subarray(0, bytes.length - start), start);
+}

@@ -1,0 +1,272 @@
+/** The Io of one life of the process, over the false disk and clock. After its death nothing works. */
+
+import type { FileStat, Io, IoFile, IoPipe, OpenOptions } from "../../lib/io.ts";
+import type { SimClock } from "./clock.ts";
+import { type Inode, osError, type SimDisk, statOf } from "./disk.ts";
+import type { Faults } from "./faults.ts";
+import type { Random } from "./random.ts";
+
+/** Wall clock at the start of a run, ms since 1970. */
+export const WALL_START_MS = 1_800_000_000_000;
+
+/** Thrown by every call once the process is dead. */
+class Dead extends Error {}
+
+/** See the head of this file. */
+export class LifeIo implements Io {
+  readonly disk: SimDisk;
+  readonly clock: SimClock;
+  readonly #faults: Faults;
+  readonly #random: Random;
+  readonly #onCrash: () => void;
+  readonly pipe: (bytes: Uint8Array) => number;
+  isDead = false;
+
+  /**
+   * @param onCrash called at the moment of a planned crash
+   * @param pipe takes what is written to a FIFO or stdout
+   */
+  constructor(
+    outside: { disk: SimDisk; clock: SimClock; faults: Faults; random: Random },
+    onCrash: () => void,
+    pipe: (bytes: Uint8Array) => number,
+  ) {
+    this.disk = outside.disk;
+    this.clock = outside.clock;
+    this.#faults = outside.faults;
+    this.#random = outside.random;
+    this.#onCrash = onCrash;
+    this.pipe = pipe;
+  }
+
+  nowMs(): number {
+    return WALL_START_MS + Math.floor(this.clock.nowMs + this.clock.steppedMs);
+  }
+
+  monotonicMs(): number {
+    return this.clock.nowMs;
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      if (signal?.aborted) return resolve();
+      const cancel = this.after(ms, resolve);
+      signal?.addEventListener("abort", () => {
+        cancel();
+        resolve();
+      }, { once: true });
+    });
+  }
+
+  after(ms: number, action: () => void): () => void {
+    return this.clock.after(ms, () => {
+      if (!this.isDead) action();
+    });
+  }
+
+  randomBytes(count: number): Uint8Array {
+    return this.#random.bytes(count);
+  }
+
+  open(path: string, options: OpenOptions): IoFile {
+    return this.call(options.create !== undefined && !this.disk.names.has(path), () => {
+      let inode = this.disk.names.get(path);
+      if (inode !== undefined && options.exclusive) throw osError("EEXIST");
+      if (inode === undefined) {
+        if (options.create === undefined) throw osError("ENOENT");
+        inode = this.disk.create(path, this.nowMs());
+      }
+      inode.handles++;
+      return new LifeFile(this, inode, options.mode);
+    });
+  }
+
+  openPipe(): IoPipe {
+    return { write: (bytes) => this.call(true, () => this.pipe(bytes)), close: () => {} };
+  }
+
+  writeStdout(bytes: Uint8Array): Promise<number> {
+    return Promise.resolve().then(() => this.call(true, () => this.pipe(bytes)));
+  }
+
+  stat(path: string): FileStat | null {
+    return this.call(false, () => this.disk.stat(path));
+  }
+
+  list(folder: string): string[] {
+    return this.call(false, () => this.disk.list(folder));
+  }
+
+  rename(from: string, to: string): void {
+    this.call(true, () => this.disk.rename(from, to));
+  }
+
+  remove(path: string): void {
+    this.call(true, () => this.disk.remove(path));
+  }
+
+  syncFolder(folder: string): void {
+    this.call(true, () => this.disk.syncFolder(folder));
+  }
+
+  /** Dies. */
+  die(): void {
+    if (this.isDead) return;
+    this.isDead = true;
+    this.#onCrash();
+  }
+
+  /** One call of the operating system, with whatever is planned for it. */
+  call<T>(isChange: boolean, action: () => T, part?: (fraction: number) => void): T {
+    if (this.isDead) throw new Dead();
+    const fate = this.#faults.next(isChange);
+    if (fate === null) return action();
+    if (fate instanceof Error) {
+      if (isChange) part?.(this.#random.next());
+      throw fate;
+    }
+    if (fate === "middle") part?.(this.#random.next());
+    if (fate === "after") action();
+    this.die();
+    throw new Dead();
+  }
+
+  /** A sync on another thread: it takes a while. */
+  sync(inode: Inode): Promise<void> {
+    if (this.isDead) return new Promise(() => {});
+    const fate = this.#faults.next(true);
+    const ms = this.#random.chance(0.1)
+      ? this.#random.between(50, 400)
+      : this.#random.between(0, 9);
+    if (fate === "before") {
+      this.die();
+      return new Promise(() => {});
+    }
+    const flight = inode.beginSync();
+    return new Promise((resolve, reject) => {
+      if (fate === "middle") return void this.after(ms / 2, () => this.die());
+      this.after(ms, () => {
+        if (fate instanceof Error) {
+          inode.dropSync(flight);
+          return reject(fate);
+        }
+        inode.endSync(flight);
+        if (fate === "after") return this.die();
+        resolve();
+      });
+    });
+  }
+
+  /** A sync on this thread. */
+  syncNow(inode: Inode): void {
+    try {
+      this.call(true, () => inode.endSync(inode.beginSync()), () => {
+        if (this.#random.chance(0.5)) inode.endSync(inode.beginSync());
+      });
+    } catch (error) {
+      if (!(error instanceof Dead)) inode.dropSync(inode.beginSync());
+      throw error;
+    }
+  }
+
+  /** Whether something of this probability happens. */
+  chance(probability: number): boolean {
+    return this.#random.chance(probability);
+  }
+}
+
+class LifeFile implements IoFile {
+  readonly #io: LifeIo;
+  readonly #inode: Inode;
+  readonly #mode: OpenOptions["mode"];
+  #isClosed = false;
+
+  constructor(io: LifeIo, inode: Inode, mode: OpenOptions["mode"]) {
+    this.#io = io;
+    this.#inode = inode;
+    this.#mode = mode;
+  }
+
+  readAt(into: Uint8Array, offset: number): number {
+    return this.#io.call(false, () => {
+      this.#check();
+      if (this.#inode.dropped.size > 0 && this.#io.chance(0.3)) this.#inode.forgetDropped();
+      const bytes = this.#inode.bytes.subarray(
+        Math.min(offset, this.#inode.size),
+        Math.min(offset + into.length, this.#inode.size),
+      );
+      into.set(bytes);
+      return bytes.length;
+    });
+  }
+
+  writeAt(bytes: Uint8Array, offset: number): void {
+    if (this.#mode !== "write") throw osError("EBADF");
+    this.#io.call(true, () => this.#put(bytes, offset, bytes.length), (fraction) => {
+      this.#put(bytes, offset, Math.floor(fraction * bytes.length));
+    });
+  }
+
+  append(bytes: Uint8Array): number {
+    if (this.#mode !== "append") throw osError("EBADF");
+    const put = (length: number) => this.#put(bytes.subarray(0, length), this.#inode.size, length);
+    // A write(2) may be short for no reason at all.
+    const length = this.#io.chance(0.05) ? Math.ceil(bytes.length / 2) : bytes.length;
+    return this.#io.call(true, () => put(length), (fraction) => {
+      put(Math.floor(fraction * bytes.length));
+    });
+  }
+
+  truncate(size: number): void {
+    this.#io.call(true, () => {
+      this.#check();
+      this.#io.disk.used(size - this.#inode.size);
+      this.#inode.truncate(size);
+    });
+  }
+
+  stat(): FileStat {
+    return this.#io.call(false, () => statOf(this.#inode));
+  }
+
+  syncNow(): void {
+    this.#io.syncNow(this.#inode);
+  }
+
+  sync(): Promise<void> {
+    return this.#io.sync(this.#inode);
+  }
+
+  lock(): Promise<boolean> {
+    if (this.#inode.lockedBy !== null && this.#inode.lockedBy !== this) {
+      return Promise.resolve(false);
+    }
+    this.#inode.lockedBy = this;
+    return Promise.resolve(true);
+  }
+
+  close(): void {
+    if (this.#io.isDead || this.#isClosed) return;
+    this.#isClosed = true;
+    if (this.#inode.lockedBy === this) this.#inode.lockedBy = null;
+    this.#io.disk.closed(this.#inode);
+  }
+
+  /** Writes as much as there is room for; throws where that is nothing. */
+  #put(bytes: Uint8Array, offset: number, length: number): number {
+    this.#check();
+    const { disk } = this.#io;
+    const end = disk.room(this.#inode, offset + length);
+    const count = Math.min(length, end - offset);
+    if (count <= 0 && length > 0) throw osError("ENOSPC");
+    const before = this.#inode.size;
+    this.#inode.write(bytes.subarray(0, count), offset);
+    disk.used(this.#inode.size - before);
+    if (count < length && this.#mode === "write") throw osError("ENOSPC");
+    return count;
+  }
+
+  #check(): void {
+    if (this.#isClosed) throw new Deno.errors.BadResource("closed");
+  }
+}
