@@ -1,27 +1,42 @@
 /** kube-event-pipe: appends every event of a Kubernetes cluster to a file, each once. */
 
+import { check } from "./lib/check.ts";
 import { parseCommandLine } from "./lib/cli.ts";
 import { exitCodeOf, messageOf } from "./lib/errors.ts";
 import { log, setupLog } from "./lib/log.ts";
 import { realIo } from "./lib/real_io.ts";
 import { run } from "./lib/run.ts";
 import { Signals } from "./lib/signals.ts";
+import { type Outcome, status } from "./lib/status.ts";
 import { USAGE, versionText } from "./lib/usage.ts";
 
-async function main(): Promise<void> {
+/** Returns the exit status. */
+async function main(): Promise<number> {
   setupLog("INFO");
   const command = parseCommandLine(Deno.args, (name) => Deno.env.get(name));
   switch (command.kind) {
     case "help":
-      return print(USAGE);
+      print(USAGE);
+      return 0;
     case "version":
-      return print(versionText(Deno.version));
+      print(versionText(Deno.version));
+      return 0;
+    case "check":
+      return report(await check(realIo, command.options));
+    case "status":
+      return report(await status(realIo, command.options));
     case "run":
       setupLog(command.settings.logLevel);
-      return await run(realIo, command.settings, new Signals());
+      await run(realIo, command.settings, new Signals());
+      return 0;
     default:
       return command satisfies never;
   }
+}
+
+function report({ text, isWell }: Outcome): number {
+  print(text);
+  return isWell ? 0 : 1;
 }
 
 function print(text: string): void {
@@ -30,8 +45,7 @@ function print(text: string): void {
 }
 
 try {
-  await main();
-  Deno.exit(0);
+  Deno.exit(await main());
 } catch (error) {
   log.critical(messageOf(error));
   // Only for what nobody foresaw is it worth knowing where in the code it happened.

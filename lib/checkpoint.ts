@@ -75,15 +75,18 @@ export class CheckpointFile {
   }
 
   /**
-   * Opens the file of a state folder, or makes it, in full and synced before it gets its name.
+   * Opens the file of a state folder, or makes it, in full and synced before it gets its name. All
+   * names in the folder are durable after it.
    *
    * @throws StateError where a newer release wrote it; the operating system's errors
    */
   static open(io: Io, folder: string): CheckpointFile {
     const path = pathIn(folder, "checkpoint");
-    if (io.stat(path) === null) create(io, folder, path);
+    if (io.stat(path) === null) create(io, path);
     const file = io.open(path, { mode: "write" });
     try {
+      // A crash may have come between a rename in this folder and its sync.
+      io.syncFolder(folder);
       const { latest, sequence, damaged } = readSlots(file, path);
       return new CheckpointFile(file, latest, sequence, damaged);
     } catch (error) {
@@ -157,7 +160,7 @@ export function readSlots(file: IoFile, path: string): Slots {
   };
 }
 
-function create(io: Io, folder: string, path: string): void {
+function create(io: Io, path: string): void {
   const draft = `${path}.new`;
   const file = io.open(draft, { mode: "write", create: 0o600 });
   try {
@@ -167,7 +170,6 @@ function create(io: Io, folder: string, path: string): void {
     file.close();
   }
   io.rename(draft, path);
-  io.syncFolder(folder);
 }
 
 function encodeSlot(checkpoint: Checkpoint, sequence: number): Uint8Array {

@@ -7,6 +7,7 @@
  */
 
 import { parseArgs } from "@std/cli";
+import type { CheckOptions } from "./check.ts";
 import { UsageError } from "./errors.ts";
 import type { IdentityMode } from "./protocol.ts";
 import {
@@ -18,9 +19,15 @@ import {
   type LogLevel,
   type Settings,
 } from "./settings.ts";
+import type { StatusOptions } from "./status.ts";
 
 /** What the user asked for. */
-export type Command = { kind: "run"; settings: Settings } | { kind: "help" } | { kind: "version" };
+export type Command =
+  | { kind: "run"; settings: Settings }
+  | { kind: "check"; options: CheckOptions }
+  | { kind: "status"; options: StatusOptions }
+  | { kind: "help" }
+  | { kind: "version" };
 
 const VARIABLE_PREFIX = "KUBE_EVENT_PIPE_";
 
@@ -39,7 +46,17 @@ const WITH_VARIABLE = [
 ] as const;
 
 const WITH_VALUE: readonly string[] = [...WITH_VARIABLE, "kubeconfig", "context"];
-const WITHOUT_VALUE: readonly string[] = ["help", "version"];
+const WITHOUT_VALUE: readonly string[] = ["json", "help", "version"];
+
+/** What the first argument that is no flag may be; without one the program runs. */
+const SUBCOMMANDS = ["check", "status"] as const;
+
+/** The flags of each, besides --help and --version. */
+const FLAGS_OF: Readonly<Record<"run" | typeof SUBCOMMANDS[number], readonly string[]>> = {
+  run: WITH_VALUE,
+  check: ["destination", "persistence-path", "identity", "json"],
+  status: ["persistence-path", "json"],
+};
 
 const SEE_HELP = "See kube-event-pipe --help.";
 
@@ -60,27 +77,69 @@ export function parseCommandLine(
   env: (name: string) => string | undefined,
 ): Command {
   const unknown: string[] = [];
+  const positional: string[] = [];
   const flags: Record<string, unknown> = parseArgs(joinValues(args), {
     string: [...WITH_VALUE],
     boolean: [...WITHOUT_VALUE],
     alias: { help: "h", version: "V" },
+    "--": true,
+    // Taken from here, an argument that looks like a number stays the name of a file.
     unknown: (argument: string) => {
-      if (argument.startsWith("-") && argument !== "-") unknown.push(argument);
-      return !argument.startsWith("-") || argument === "-";
+      const isFlag = argument.startsWith("-") && argument !== "-";
+      (isFlag ? unknown : positional).push(argument);
+      return false;
     },
   });
   if (flags.help === true) return { kind: "help" };
   if (flags.version === true) return { kind: "version" };
   const [firstUnknown] = unknown;
   if (firstUnknown !== undefined) throw unknownFlag(firstUnknown);
-  const [positional] = flags._ as (string | number)[];
-  if (positional !== undefined) {
-    throw new UsageError(
-      `Unexpected argument ${shown(String(positional))}: kube-event-pipe takes flags only, ` +
-        `for example --destination=/var/log/events.jsonl. ${SEE_HELP}`,
-    );
+  const [name, ...files] = [...positional, ...flags["--"] as string[]];
+  const subcommand = SUBCOMMANDS.find((known) => known === name);
+  if (name !== undefined && subcommand === undefined) throw unknownArgument(name);
+  refuseOtherFlags(flags, subcommand ?? "run");
+  const given = (flag: typeof WITH_VARIABLE[number]) => givenOf(flags, env, flag);
+  const json = flags.json === true;
+  const persistencePath = folderOf(given("persistence-path")) ?? DEFAULTS.persistencePath;
+  switch (subcommand) {
+    case undefined:
+      return { kind: "run", settings: settingsOf(flags, given) };
+    case "check": {
+      const destination = destinationOf(given("destination"));
+      const identity = identityOf(given("identity")) ?? DEFAULTS.identity;
+      return {
+        kind: "check",
+        options: { destination, persistencePath, identity, files, json },
+      };
+    }
+    case "status":
+      if (files[0] !== undefined) {
+        throw new UsageError(
+          `Unexpected argument ${shown(files[0])}: status reads the state folder alone ` +
+            `(--persistence-path); check takes files. ${SEE_HELP}`,
+        );
+      }
+      return { kind: "status", options: { persistencePath, json } };
+    default:
+      return subcommand satisfies never;
   }
-  return { kind: "run", settings: settingsOf(flags, env) };
+}
+
+/** Flags mean nothing to a subcommand that they are not for; that is said, not passed over. */
+function refuseOtherFlags(
+  flags: Record<string, unknown>,
+  command: keyof typeof FLAGS_OF,
+): void {
+  const allowed = FLAGS_OF[command];
+  const isGiven = (flag: string) => typeof flags[flag] === "string" || flags[flag] === true;
+  const wrong = [...WITH_VALUE, "json"].find((flag) => isGiven(flag) && !allowed.includes(flag));
+  if (wrong === undefined) return;
+  throw new UsageError(
+    command === "run"
+      ? `--${wrong} is a flag of check and status. ${SEE_HELP}`
+      : `--${wrong} is no flag of ${command}, which takes ` +
+        `${allowed.map((flag) => `--${flag}`).join(", ")}. ${SEE_HELP}`,
+  );
 }
 
 /**
@@ -110,17 +169,23 @@ function joinValues(args: string[]): string[] {
   return joined;
 }
 
-function settingsOf(
+/** The value of a flag, else that of its variable, else null. */
+function givenOf(
   flags: Record<string, unknown>,
   env: (name: string) => string | undefined,
+  flag: typeof WITH_VARIABLE[number],
+): Given | null {
+  const value = flags[flag];
+  if (typeof value === "string") return { name: `--${flag}`, value };
+  const name = VARIABLE_PREFIX + flag.replaceAll("-", "_").toUpperCase();
+  const variable = env(name);
+  return variable === undefined || variable === "" ? null : { name, value: variable };
+}
+
+function settingsOf(
+  flags: Record<string, unknown>,
+  given: (flag: typeof WITH_VARIABLE[number]) => Given | null,
 ): Settings {
-  const given = (flag: typeof WITH_VARIABLE[number]): Given | null => {
-    const value = flags[flag];
-    if (typeof value === "string") return { name: `--${flag}`, value };
-    const name = VARIABLE_PREFIX + flag.replaceAll("-", "_").toUpperCase();
-    const variable = env(name);
-    return variable === undefined || variable === "" ? null : { name, value: variable };
-  };
   const d = DEFAULTS;
   return {
     destination: destinationOf(given("destination")) ?? d.destination,
@@ -249,13 +314,28 @@ function rateOf(given: Given | null): number | null {
 
 function unknownFlag(argument: string): UsageError {
   const name = argument.split("=", 1)[0]!;
-  const distances = [...WITH_VALUE, ...WITHOUT_VALUE]
-    .map((flag) => ({ flag: `--${flag}`, distance: editDistance(name, `--${flag}`) }))
+  const guess = nearestOf(name, [...WITH_VALUE, ...WITHOUT_VALUE].map((flag) => `--${flag}`));
+  const hint = guess === null ? "" : ` Did you mean ${guess}?`;
+  return new UsageError(`Unknown flag ${shown(name)}.${hint} ${SEE_HELP}`);
+}
+
+function unknownArgument(argument: string): UsageError {
+  const guess = nearestOf(argument, SUBCOMMANDS);
+  const hint = guess === null
+    ? `: without ${SUBCOMMANDS.join(" or ")} in front, kube-event-pipe takes flags only, for ` +
+      "example --destination=/var/log/events.jsonl."
+    : `. Did you mean ${guess}?`;
+  return new UsageError(`Unexpected argument ${shown(argument)}${hint} ${SEE_HELP}`);
+}
+
+/** The name that is most like the given one, where one is like it at all. */
+function nearestOf(given: string, names: readonly string[]): string | null {
+  const distances = names
+    .map((name) => ({ name, distance: editDistance(given, name) }))
     .sort((one, other) => one.distance - other.distance);
   const nearest = distances[0]!;
   // A guess that changes more than a third of the name helps nobody.
-  const guess = nearest.distance * 3 <= nearest.flag.length ? ` Did you mean ${nearest.flag}?` : "";
-  return new UsageError(`Unknown flag ${shown(name)}.${guess} ${SEE_HELP}`);
+  return nearest.distance * 3 <= nearest.name.length ? nearest.name : null;
 }
 
 /** Characters to insert, delete or replace to make one text of the other (Levenshtein). */

@@ -16,7 +16,7 @@ export class KeySet {
 
   constructor() {
     this.#lanes = new Uint32Array(4 * 256);
-    this.#table = new Int32Array(1024);
+    this.#table = new Int32Array(512);
   }
 
   /** Keys in the set. */

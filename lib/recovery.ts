@@ -6,20 +6,21 @@
  * durable. A crash in here starts it over: each step gives the same result when run again.
  */
 
-import type { Checkpoint, CheckpointFile, FileMark } from "./checkpoint.ts";
-import { codeOf, IoError, messageOf, StateError } from "./errors.ts";
-import { TAIL_HASH_BYTES, tailHash } from "./file_destination.ts";
-import type { FileStat, Io, IoFile } from "./io.ts";
+import type { Checkpoint, CheckpointFile } from "./checkpoint.ts";
+import { codeOf, IoError, messageOf } from "./errors.ts";
+import { tailHash } from "./file_destination.ts";
+import type { Io, IoFile } from "./io.ts";
+import { findFile, type Found } from "./known_file.ts";
 import { LineKeys } from "./line_keys.ts";
 import { log } from "./log.ts";
-import { folderOf, pathIn } from "./paths.ts";
+import { folderOf } from "./paths.ts";
 import { compareRv } from "./position.ts";
 import { type IdentityMode, LANES_OF } from "./protocol.ts";
 import { applyRedo, writeRedo } from "./redo.ts";
 import type { Ring } from "./ring.ts";
 
 /** Bytes of the tail that are read at once. */
-const CHUNK_BYTES = 1024 * 1024;
+const CHUNK_BYTES = 64 * 1024;
 
 const NEWLINE = 0x0a;
 
@@ -58,7 +59,9 @@ export async function recover(
     checkpoints.rewriteAll();
   }
   if (last.file === null) return report;
-  const found = await findFile(io, last.file);
+  const found = await findFile(io, last.file).catch((error) => {
+    throw ioError(last.file!.path, error);
+  });
   if (found === null) {
     if (last.clean) {
       log.info(`${last.file.path}, to which the last run wrote until its end, is gone or another.`);
@@ -74,18 +77,16 @@ export async function recover(
   try {
     await mendTail(io, ring, checkpoints, found, last, options, report);
   } catch (error) {
-    if (codeOf(error) === undefined) throw error;
-    throw new IoError(`Cannot recover the destination ${found.path}: ${messageOf(error)}`);
+    throw ioError(found.path, error);
   } finally {
     found.file.close();
   }
   return report;
 }
 
-interface Found {
-  path: string;
-  file: IoFile;
-  mark: FileMark;
+function ioError(path: string, error: unknown): unknown {
+  if (codeOf(error) === undefined) return error;
+  return new IoError(`Cannot recover the destination ${path}: ${messageOf(error)}`);
 }
 
 async function mendTail(
@@ -224,66 +225,4 @@ function addKeys(
     if (ring.needsGeneration(true)) ring.startGeneration();
     ring.add(keys.lanes, LANES_OF[identity]);
   });
-}
-
-/**
- * The file of the mark, locked: at its path, else renamed in the same folder, by inode and the hash
- * before the offset; where 4 KiB were hashed, path and hash alone (a restored file).
- */
-async function findFile(io: Io, mark: FileMark): Promise<Found | null> {
-  for (const path of [mark.path, ...renamed(io, mark)]) {
-    const stat = statIfAllowed(io, path);
-    if (stat === null || stat.kind !== "file" || stat.size < mark.offset) continue;
-    if (!isSameFile(stat, mark) && mark.offset < TAIL_HASH_BYTES) continue;
-    const file = openIfAllowed(io, path);
-    if (file === null) continue;
-    if (tailHash(file, mark.offset) === mark.tailHash) {
-      if (await file.lock()) return { path, file, mark };
-      file.close();
-      if (path === mark.path) {
-        throw new StateError(
-          `Cannot recover the destination ${JSON.stringify(path)}: another process holds its ` +
-            "lock. Stop that instance, or give this one another --destination.",
-        );
-      }
-      continue;
-    }
-    file.close();
-  }
-  return null;
-}
-
-/** By the number of the inode, and when it was made: numbers of deleted files are used again. */
-function isSameFile(stat: FileStat, mark: FileMark): boolean {
-  if (stat.ino !== mark.ino) return false;
-  return stat.birthMs === null || mark.birthMs === null || stat.birthMs === mark.birthMs;
-}
-
-/** The other names in the folder that lead to the file of the mark. */
-function renamed(io: Io, mark: FileMark): string[] {
-  const folder = folderOf(mark.path);
-  try {
-    return io.list(folder).map((name) => pathIn(folder, name))
-      .filter((path) => path !== mark.path && statIfAllowed(io, path)?.ino === mark.ino);
-  } catch {
-    return []; // The folder is gone, or not for us: then the file is not found.
-  }
-}
-
-function statIfAllowed(io: Io, path: string): FileStat | null {
-  try {
-    return io.stat(path);
-  } catch {
-    return null; // A link that leads nowhere we may look is not the file.
-  }
-}
-
-/** Rotated to a place or an owner that we may not write to, the file counts as not found. */
-function openIfAllowed(io: Io, path: string): IoFile | null {
-  try {
-    return io.open(path, { mode: "write" });
-  } catch (error) {
-    log.warning(`Cannot open ${path} to recover it: ${messageOf(error)}.`);
-    return null;
-  }
 }

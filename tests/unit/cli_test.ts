@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { parseCommandLine } from "../../lib/cli.ts";
+import { type Command, parseCommandLine } from "../../lib/cli.ts";
 import { UsageError } from "../../lib/errors.ts";
 import { DEFAULTS, type Settings, settingsWarnings } from "../../lib/settings.ts";
 import { USAGE, versionText } from "../../lib/usage.ts";
@@ -248,12 +248,113 @@ Deno.test("parseCommandLine() refuses arguments that belong to no flag", () => {
   for (const args of [["out.jsonl"], ["--", "out.jsonl"], ["--batch-count", "3", "out.jsonl"]]) {
     assertEquals(
       refusal(args),
-      'Unexpected argument "out.jsonl": kube-event-pipe takes flags only, for example ' +
-        "--destination=/var/log/events.jsonl. See kube-event-pipe --help.",
+      'Unexpected argument "out.jsonl": without check or status in front, kube-event-pipe takes ' +
+        "flags only, for example --destination=/var/log/events.jsonl. See kube-event-pipe --help.",
     );
   }
   assert(refusal(["5"]).startsWith('Unexpected argument "5":'));
+  assert(refusal(["--_=x"]).startsWith('Unknown flag "--_".'));
+  assert(refusal(["0x10"]).startsWith('Unexpected argument "0x10":'));
   assert(refusal(["-"]).startsWith('Unexpected argument "-":'));
+});
+
+function commandOf(args: string[], variables: Variables = {}): Command {
+  return parseCommandLine(args, (name) => variables[name]);
+}
+
+/** Variables of a run, some of which say nothing to the subcommands. */
+const RUN_VARIABLES: Variables = {
+  KUBE_EVENT_PIPE_DESTINATION: "/var/log/events.jsonl",
+  KUBE_EVENT_PIPE_PERSISTENCE_PATH: "/var/lib/pipe",
+  KUBE_EVENT_PIPE_IDENTITY: "name-count",
+  KUBE_EVENT_PIPE_FILTER_CAPACITY: "many",
+  KUBE_EVENT_PIPE_LOG_LEVEL: "loud",
+};
+
+Deno.test("parseCommandLine() reads check with its flags, variables and files, which stay as given", () => {
+  assertEquals(commandOf(["check"]), {
+    kind: "check",
+    options: {
+      destination: null,
+      persistencePath: ".",
+      identity: "content",
+      files: [],
+      json: false,
+    },
+  });
+  assertEquals(commandOf(["check"], RUN_VARIABLES), {
+    kind: "check",
+    options: {
+      destination: "/var/log/events.jsonl",
+      persistencePath: "/var/lib/pipe",
+      identity: "name-count",
+      files: [],
+      json: false,
+    },
+  });
+  const options = {
+    destination: "-",
+    persistencePath: "/p",
+    identity: "content" as const,
+    files: ["a.gz", "20260101", "0x10", "1e3", "--odd"],
+    json: true,
+  };
+  const flags = ["--destination", "-", "--persistence-path=/p", "--identity", "content", "--json"];
+  const files = ["a.gz", "20260101", "", "0x10", "1e3"];
+  for (const args of [["check", ...flags, ...files], [...flags, "check", ...files]]) {
+    assertEquals(commandOf([...args, "--", "--odd"], RUN_VARIABLES), { kind: "check", options });
+  }
+});
+
+Deno.test("parseCommandLine() reads status, whatever the variables of a run are", () => {
+  assertEquals(commandOf(["status"], RUN_VARIABLES), {
+    kind: "status",
+    options: { persistencePath: "/var/lib/pipe", json: false },
+  });
+  assertEquals(commandOf(["--json", "status", "--persistence-path", "/p"]), {
+    kind: "status",
+    options: { persistencePath: "/p", json: true },
+  });
+});
+
+Deno.test("parseCommandLine() refuses flags and arguments that a subcommand has no use for", () => {
+  assertEquals(
+    refusal(["status", "--filter-capacity=1"]),
+    "--filter-capacity is no flag of status, which takes --persistence-path, --json. " +
+      "See kube-event-pipe --help.",
+  );
+  assertEquals(
+    refusal(["check", "--kubeconfig", "/k"]),
+    "--kubeconfig is no flag of check, which takes --destination, --persistence-path, " +
+      "--identity, --json. See kube-event-pipe --help.",
+  );
+  for (const flag of ["--destination=/x", "--identity=content", "--log-level=DEBUG"]) {
+    assert(refusal(["status", flag]).includes("is no flag of status"), flag);
+  }
+  assertEquals(
+    refusal(["--json"]),
+    "--json is a flag of check and status. See kube-event-pipe --help.",
+  );
+  assertEquals(
+    refusal(["status", "events.jsonl"]),
+    'Unexpected argument "events.jsonl": status reads the state folder alone ' +
+      "(--persistence-path); check takes files. See kube-event-pipe --help.",
+  );
+  assertEquals(
+    refusal(["check", "--jsn"]),
+    'Unknown flag "--jsn". Did you mean --json? See kube-event-pipe --help.',
+  );
+  assert(refusal(["check", "--identity=uid"]).startsWith("--identity must be content or"));
+  assert(refusal(["check", "--destination=/dev/null"]).startsWith("--destination must be a file"));
+});
+
+Deno.test("parseCommandLine() names the subcommand that is nearest to an unknown one", () => {
+  for (const [given, meant] of [["chek", "check"], ["Check", "check"], ["state", "status"]]) {
+    assertEquals(
+      refusal([given!, "x"]),
+      `Unexpected argument "${given}". Did you mean ${meant}? See kube-event-pipe --help.`,
+    );
+  }
 });
 
 Deno.test("parseCommandLine() refuses paths that nobody can open once privileges are dropped", () => {
@@ -304,8 +405,9 @@ Deno.test("USAGE names every setting with its default, fits a terminal, and ends
   for (const [text, value] of [["1_000_000", DEFAULTS.filterCapacity], ["3600", 3600]] as const) {
     assert(USAGE.includes(text) && Number(text.replaceAll("_", "")) === value);
   }
+  for (const name of ["check", "status", "--json"]) assert(USAGE.includes(` ${name} `), name);
   for (const line of USAGE.split("\n")) assert(line.length <= 100, line);
-  for (const code of [0, 64, 65, 69, 70, 74]) assert(USAGE.includes(` ${code} `), String(code));
+  for (const code of [0, 1, 64, 65, 69, 70, 74]) assert(USAGE.includes(` ${code} `), String(code));
 });
 
 Deno.test("versionText() names our version and those of what we run on", () => {
