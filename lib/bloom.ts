@@ -90,8 +90,18 @@ export function expectedFalsePositives(shape: BloomShape, keys: number): number 
   return rate;
 }
 
+/** Shapes that were searched for before. */
+const shapes = new Map<string, BloomShape>();
+
 /** The smallest filter whose rate stays within `errorRate` at `keys` keys. */
 export function shapeFor(keys: number, errorRate: number): BloomShape {
+  const name = `${keys} ${errorRate}`;
+  const shape = shapes.get(name) ?? searchShape(keys, errorRate);
+  shapes.set(name, shape);
+  return shape;
+}
+
+function searchShape(keys: number, errorRate: number): BloomShape {
   let low = 1;
   let high = Math.ceil(keys / 4) + 1; // 1,000 bits a key: enough for any rate of interest
   let best: BloomShape = { sectors: high, probes: bestProbes(high, keys) };

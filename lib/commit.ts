@@ -28,10 +28,10 @@ import type { KeySet } from "./key_set.ts";
 import { CHECKPOINT_BYTES, CHECKPOINT_MS, PENDING_KEYS_MAX, VANISHED_WAIT_MS } from "./limits.ts";
 import { log } from "./log.ts";
 import { Pending } from "./pending.ts";
-import { type Destination, fileOf, offsetOf } from "./destination.ts";
+import { type Destination, fileOf, offsetOf, reopenDestination } from "./destination.ts";
 import { type IdentityMode, LANES_OF, type Position } from "./protocol.ts";
 import type { Ring } from "./ring.ts";
-import { Abandoned, surely, Trouble, untilItWorks } from "./trouble.ts";
+import { Abandoned, surely, untilItWorks } from "./trouble.ts";
 
 /** What a commit needs to know. */
 export interface CommitOptions {
@@ -241,10 +241,10 @@ export class Commit {
    */
   switchFile(): Promise<void> {
     this.#gate.hold();
-    this.#reopen.abort();
+    this.#reopen.abort("SIGHUP");
     return this.#operations.run(async () => {
       this.#gate.hold(); // A switch before this one has let it go.
-      this.#reopen.abort();
+      this.#reopen.abort("SIGHUP");
       this.#cancelVanished?.();
       this.#cancelVanished = null;
       this.#switching = true; // What a sync finds of the path meanwhile is no news.
@@ -263,7 +263,7 @@ export class Commit {
 
   /** Ends all timers, and every wait for the outside world: see {@linkcode abandon}. */
   abandonWaits(): void {
-    this.#abandon.abort();
+    this.#abandon.abort("the process stops");
     for (const cancel of [this.#cancelSync, this.#cancelCheckpoint, this.#cancelVanished]) {
       cancel?.();
     }
@@ -365,7 +365,8 @@ export class Commit {
     }
     const from = this.#durable.offset;
     if (oldFile === null) old.release();
-    const next = await this.#openAnew();
+    const open = this.#options.openDestination;
+    const next = await reopenDestination(this.#io, old, open, this.abandon);
     if (next === old) return log.info(`${old.path} is the same file again.`);
     const isOrphan = oldFile?.unlinked() === true;
     try {
@@ -381,20 +382,6 @@ export class Commit {
     }
     oldFile?.release();
     log.info(`Reopened ${next.path}.`);
-  }
-
-  /** A destination that cannot be opened now may be soon: the operator is at work on it. */
-  async #openAnew(): Promise<Destination> {
-    const trouble = new Trouble(this.#io, `reopen ${this.#destination.path}`);
-    for (;;) {
-      try {
-        const old = fileOf(this.#destination);
-        if (old !== null && !old.unlinked() && old.pathState() === "same") return old;
-        return await this.#options.openDestination();
-      } catch (error) {
-        await trouble.pause(error, this.abandon);
-      }
-    }
   }
 
   #after(ms: number, operation: () => Promise<void>): () => void {

@@ -4,6 +4,7 @@ import { IoError, messageOf, UsageError } from "./errors.ts";
 import { FileDestination } from "./file_destination.ts";
 import type { Io } from "./io.ts";
 import { FifoDestination, StdoutDestination } from "./pipe_destination.ts";
+import { Trouble } from "./trouble.ts";
 
 /** Where lines go. */
 export type Destination = FileDestination | FifoDestination | StdoutDestination;
@@ -43,4 +44,30 @@ export function fileOf(destination: Destination): FileDestination | null {
 /** Bytes of whole lines in the regular file; 0 for a pipe. */
 export function offsetOf(destination: Destination): number {
   return fileOf(destination)?.offset ?? 0;
+}
+
+/**
+ * Opens the path of a destination anew. Where that cannot be done now it may be soon: the operator
+ * is at work on it.
+ *
+ * @param open opens the destination as its path is now
+ * @returns the old one where the path leads to its file again
+ * @throws Abandoned
+ */
+export async function reopenDestination(
+  io: Io,
+  old: Destination,
+  open: () => Promise<Destination>,
+  abandon: AbortSignal,
+): Promise<Destination> {
+  const trouble = new Trouble(io, `reopen ${old.path}`);
+  const file = fileOf(old);
+  for (;;) {
+    try {
+      if (file !== null && !file.unlinked() && file.pathState() === "same") return old;
+      return await open();
+    } catch (error) {
+      await trouble.pause(error, abandon);
+    }
+  }
 }

@@ -185,7 +185,7 @@ export class Recorder {
       this.#working.then(() => true),
       this.#io.sleep(STOP_MS, late.signal).then(() => false),
     ]);
-    late.abort();
+    late.abort("in time");
     try {
       await this.commit.stop();
     } catch (error) {

@@ -10,7 +10,7 @@
  * generation is tested with the identity mode of its own header.
  */
 
-import { type BloomShape, expectedFalsePositives, shapeFor } from "./bloom.ts";
+import { expectedFalsePositives, shapeFor } from "./bloom.ts";
 import { messageOf } from "./errors.ts";
 import { Generation } from "./generation.ts";
 import { IDENTITY_VERSION } from "./identity.ts";
@@ -45,7 +45,6 @@ export class Ring {
   readonly #unsynced = new Set<Generation>();
   #generations: Generation[] = [];
   #lastName = 0;
-  #shape: BloomShape | null = null;
   #damaged = 0;
 
   private constructor(io: Io, options: RingOptions) {
@@ -151,7 +150,7 @@ export class Ring {
       sequence: (this.#generations.at(-1)?.header.sequence ?? 0) + 1,
       identityVersion: IDENTITY_VERSION,
       identityMode: identity,
-      shape: this.#shape ??= shapeFor(filterCapacity, errorRate),
+      shape: shapeFor(filterCapacity, errorRate),
       capacity: filterCapacity,
       errorRate,
       createdMs: nowMs,
@@ -165,14 +164,7 @@ export class Ring {
       `Generation ${name}.bloom started, ${this.#generations.length} in the ring` +
         (previous === undefined ? "" : `; the one before it closed with ${previous.keys} keys`),
     );
-    const rate = this.falsePositiveRate;
-    if (rate > filterErrorRate) {
-      log.warning(
-        `The ring holds ${this.#generations.length} generations and may take a new event for a ` +
-          `known one at a rate of ${rate.toExponential(1)}, above the ${filterErrorRate} asked ` +
-          `for. Raise --filter-capacity (${filterCapacity}).`,
-      );
-    }
+    this.#warnOfRate();
   }
 
   /**
@@ -232,6 +224,19 @@ export class Ring {
   /** Closes the files. */
   release(): void {
     for (const generation of this.#generations) generation.release();
+  }
+
+  #warnOfRate(): void {
+    const { filterErrorRate, filterCapacity } = this.#options;
+    const most = this.#generations.reduce((sum, { header }) => sum + header.errorRate, 0);
+    if (most <= filterErrorRate) return; // Even if all of them were full.
+    const rate = this.falsePositiveRate;
+    if (rate <= filterErrorRate) return;
+    log.warning(
+      `The ring holds ${this.#generations.length} generations and may take a new event for a ` +
+        `known one at a rate of ${rate.toExponential(1)}, above the ${filterErrorRate} asked ` +
+        `for. Raise --filter-capacity (${filterCapacity}).`,
+    );
   }
 
   #current(): Generation | undefined {

@@ -32,6 +32,7 @@ export class Faults {
   #crashedAt = 0;
   #hasCrashedAgain = false;
   #isBroken = false;
+  #isOver = false;
   /** Whether the planned failure has come. */
   hasFailed = false;
 
@@ -39,9 +40,9 @@ export class Faults {
     this.#plan = plan;
   }
 
-  /** Whether the planned crash has come. */
-  get hasCrashed(): boolean {
-    return this.#crashedAt > 0;
+  /** Planned crashes that have come. */
+  get crashes(): number {
+    return (this.#crashedAt > 0 ? 1 : 0) + (this.#hasCrashedAgain ? 1 : 0);
   }
 
   /** Whether the failure goes on until somebody mends the disk. */
@@ -59,6 +60,12 @@ export class Faults {
     return this.#hasCrashedAgain || this.#plan.crash?.power === true;
   }
 
+  /** Nothing goes wrong from here on, and no call counts. */
+  end(): void {
+    this.#isOver = true;
+    this.#isBroken = false;
+  }
+
   /** The disk works again. */
   mend(): void {
     this.#isBroken = false;
@@ -66,6 +73,7 @@ export class Faults {
 
   /** One call: null = it succeeds. */
   next(isChange: boolean): Moment | Error | null {
+    if (this.#isOver) return null;
     this.calls++;
     if (isChange) this.changes++;
     const { crash, again, failure } = this.#plan;

@@ -2,7 +2,7 @@
 
 import type { FileStat, Io, IoFile, IoPipe, OpenOptions } from "../../lib/io.ts";
 import type { SimClock } from "./clock.ts";
-import { type Inode, osError, type SimDisk, statOf } from "./disk.ts";
+import { type Inode, osError, SECTOR, type SimDisk, statOf } from "./disk.ts";
 import type { Faults } from "./faults.ts";
 import type { Random } from "./random.ts";
 
@@ -116,13 +116,23 @@ export class LifeIo implements Io {
     this.#onCrash();
   }
 
-  /** One call of the operating system, with whatever is planned for it. */
-  call<T>(isChange: boolean, action: () => T, part?: (fraction: number) => void): T {
+  /**
+   * One call of the operating system, with whatever is planned for it.
+   *
+   * @param part does a part of it, where a crash or failure comes in the middle
+   * @param isWhole one that fails has done nothing: a single write(2)
+   */
+  call<T>(
+    isChange: boolean,
+    action: () => T,
+    part?: (fraction: number) => void,
+    isWhole = false,
+  ): T {
     if (this.isDead) throw new Dead();
     const fate = this.#faults.next(isChange);
     if (fate === null) return action();
     if (fate instanceof Error) {
-      if (isChange) part?.(this.#random.next());
+      if (!isWhole) part?.(this.#random.next());
       throw fate;
     }
     if (fate === "middle") part?.(this.#random.next());
@@ -203,7 +213,9 @@ class LifeFile implements IoFile {
   writeAt(bytes: Uint8Array, offset: number): void {
     if (this.#mode !== "write") throw osError("EBADF");
     this.#io.call(true, () => this.#put(bytes, offset, bytes.length), (fraction) => {
-      this.#put(bytes, offset, Math.floor(fraction * bytes.length));
+      // A page is locked while it is written to: neither a kill nor the disk sees half a sector.
+      const end = Math.floor((offset + fraction * bytes.length) / SECTOR) * SECTOR;
+      if (end > offset) this.#put(bytes, offset, end - offset);
     });
   }
 
@@ -212,9 +224,8 @@ class LifeFile implements IoFile {
     const put = (length: number) => this.#put(bytes.subarray(0, length), this.#inode.size, length);
     // A write(2) may be short for no reason at all.
     const length = this.#io.chance(0.05) ? Math.ceil(bytes.length / 2) : bytes.length;
-    return this.#io.call(true, () => put(length), (fraction) => {
-      put(Math.floor(fraction * bytes.length));
-    });
+    const part = (fraction: number) => void put(Math.floor(fraction * bytes.length));
+    return this.#io.call(true, () => put(length), part, true);
   }
 
   truncate(size: number): void {

@@ -39,12 +39,12 @@ export interface Scenario {
 export function makeScenario(seed: number): Scenario {
   const random = new Random(seed, 1);
   // Some are long enough for checkpoints and LISTs that come each 10 s.
-  const untilMs = random.chance(0.2) ? random.integer(11, 22) * 1000 : random.integer(2, 8) * 1000;
+  const untilMs = random.chance(0.15) ? random.integer(11, 20) * 1000 : random.integer(2, 6) * 1000;
   const kind = random.next();
   const rewinds = kind > 0.85;
   const history = makeHistory(new Random(seed, 2), {
     untilMs,
-    writes: random.integer(6, 26),
+    writes: random.integer(5, 22),
     compacts: kind < 0.25,
     rewinds,
   });

@@ -131,7 +131,7 @@ export class SimWatch {
       else if (this.#page !== null && this.#random.chance(0.6)) this.#nextPage();
       else this.#nextEvents();
     }
-    this.#io.after(this.#random.between(10, 300), () => this.#tick());
+    this.#io.after(this.#random.between(20, 450), () => this.#tick());
   }
 
   /** What the WATCH is to show next is compacted: a server drops such a watcher. */

@@ -23,6 +23,8 @@ const TROUBLE_MS = 9000;
 const MENDED_MS = 8000;
 /** A stop takes at most this, ms. */
 const STOP_LIMIT_MS = 4500;
+/** When nothing was left to do for this long, a life has caught up, ms. */
+const QUIET_MS = 300;
 /** Nothing may take longer than this once the script is over, ms. */
 const STUCK_MS = 120_000;
 
@@ -33,8 +35,10 @@ export interface Outcome {
   /** Calls of the program that changed something, and all of them. */
   changes: number;
   calls: number;
-  /** Whether what was planned came to pass. */
-  hasHappened: boolean;
+  /** Crashes that were planned and came. */
+  crashes: number;
+  /** Whether the planned failure came. */
+  hasFailed: boolean;
 }
 
 /** Runs a scenario with a plan. */
@@ -61,8 +65,6 @@ class World {
   #lives = 0;
   #rotations = 0;
   #destination: string;
-  /** What goes wrong from now on is not part of the plan. */
-  #isCalm = false;
   #troubleUntilMs = 0;
   #hasSeenFailure = false;
   /** Up to this occurrence they may have been overwritten before the first position was stored. */
@@ -88,12 +90,9 @@ class World {
     this.#clock.after(untilMs, () => isOver = true);
     this.#start();
     while (!isOver) await this.#step();
-    const { changes, calls, hasFailed, hasCrashed } = this.#faults;
+    const { changes, calls, crashes, hasFailed } = this.#faults;
     await this.#finish();
-    return {
-      wrong: this.#verdict(),
-      ...{ changes, calls, hasHappened: hasFailed || hasCrashed },
-    };
+    return { wrong: this.#verdict(), changes, calls, crashes, hasFailed };
   }
 
   async #step(): Promise<void> {
@@ -110,18 +109,19 @@ class World {
 
   /** All is well from here on: the program catches up, is stopped, and is started once more. */
   async #finish(): Promise<void> {
-    this.#isCalm = true;
+    this.#faults.end();
     this.#mend();
     for (let life = 1; life <= 2; life++) {
       const limitMs = this.#clock.nowMs + STUCK_MS;
       let quietMs = 0;
-      while (quietMs < SETTLED_MS) {
+      while (quietMs < QUIET_MS) {
         const beforeMs = this.#clock.nowMs;
         await this.#step();
         const isQuiet = this.#life?.watch?.isCaughtUp === true && !this.#life.isStopping;
         quietMs = isQuiet ? quietMs + this.#clock.nowMs - beforeMs : 0;
         if (this.#clock.nowMs > limitMs) return void this.#wrong.push("stuck: it never caught up");
       }
+      if (life === 2) return;
       const stopped = this.#life;
       this.#stop();
       while (this.#life === stopped) await this.#step();
@@ -152,10 +152,7 @@ class World {
     this.#destination = this.#scenario.destinations[this.#lives] ?? this.#destination;
     this.#lives++;
     const { settings } = this.#scenario;
-    const outside = {
-      ...{ disk: this.#disk, clock: this.#clock, random },
-      faults: this.#isCalm ? new Faults({}) : this.#faults,
-    };
+    const outside = { disk: this.#disk, clock: this.#clock, random, faults: this.#faults };
     const io = new LifeIo(outside, () => this.#crash(this.#faults.isPowerLoss), () => 0);
     const life: Life = { io, recorder: null, watch: null, isStopping: false };
     this.#life = life;
@@ -181,7 +178,7 @@ class World {
       ? !(error instanceof InternalError)
       : codeOf(error) !== undefined;
     const isInTrouble = this.#faults.hasFailed || this.#disk.freeBytes < Infinity;
-    if (!isExpected || !isInTrouble || this.#isCalm) {
+    if (!isExpected || !isInTrouble) {
       this.#wrong.push(`ended: ${error instanceof Error ? error.stack : error}`);
     }
     this.#trouble();
