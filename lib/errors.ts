@@ -66,8 +66,17 @@ export function messageOf(error: unknown): string {
   return text.replaceAll(/\s*\n\s*/g, " ").trim();
 }
 
-/** The operating system's error code (`"ENOSPC"`), where there is one. */
+/** Errors of Linux that Deno gives a number but no code, as far as we act upon them. */
+const CODES: Readonly<Record<string, string>> = { "122": "EDQUOT" };
+
+/**
+ * The operating system's error code (`"ENOSPC"`), where the error is one of its: `"errno 117"`
+ * where Deno has no name for it.
+ */
 export function codeOf(error: unknown): string | undefined {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === "string" ? code : undefined;
+  if (!(error instanceof Error) || error instanceof ExitError) return undefined;
+  const { code, message } = error as Error & { code?: unknown };
+  if (typeof code === "string") return code;
+  const [, number] = /\(os error (\d+)\)/.exec(message) ?? [];
+  return number === undefined ? undefined : CODES[number] ?? `errno ${number}`;
 }

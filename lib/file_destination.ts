@@ -62,7 +62,7 @@ export class FileDestination {
       throw openError(path, error);
     }
     try {
-      // Also where it existed: whoever made it (logrotate's "create") did not make its name durable.
+      // Also where it existed: logrotate's "create" does not make the name durable.
       io.syncFolder(folderOf(path));
       if (!await file.lock()) {
         throw new StateError(
@@ -116,7 +116,7 @@ export class FileDestination {
       await this.#file.sync();
       this.#synced = size;
     } catch (error) {
-      // this.#renew();
+      this.#renew();
       throw error;
     }
   }

@@ -1,6 +1,6 @@
 /**
- * Whether the file that a checkpoint names is still there, by the rules of lib/known_file.ts: at its
- * path, else renamed in the same folder, by inode, birth and the hash before the offset; where
+ * Whether the file that a checkpoint names is still there, by the rules of lib/known_file.ts: at
+ * its path, else renamed in the same folder, by inode, birth and the hash before the offset; where
  * 4 KiB were hashed, path and hash alone (a restored file). Takes no lock, unlike recovery.
  */
 

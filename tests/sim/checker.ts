@@ -6,7 +6,7 @@
 import type { Line } from "./history.ts";
 
 /** A dealt line counts as durable after this long without trouble, ms of the false clock. */
-export const SETTLED_MS = 2000;
+export const SETTLED_MS = 4000;
 
 /** Everything that the checker may look at. */
 export interface Evidence {

@@ -26,8 +26,17 @@ export interface Exploration {
 const CODES = ["EIO", "EIO", "ENOSPC", "EDQUOT", "EROFS", "EMFILE"] as const;
 const MOMENTS: readonly Moment[] = ["before", "middle", "after"];
 
-/** Runs the scenario of a seed: as it is, then with each plan; at most so many runs. */
-export async function explore(seed: number, mostRuns = Infinity): Promise<Exploration> {
+/** How far to go. */
+export interface ExploreOptions {
+  /** At most so many runs; which, is drawn from the seed. */
+  mostRuns?: number;
+  /** The first finding is enough. */
+  untilBroken?: boolean;
+}
+
+/** Runs the scenario of a seed: as it is, then with each plan. */
+export async function explore(seed: number, options: ExploreOptions = {}): Promise<Exploration> {
+  const { mostRuns = Infinity, untilBroken = false } = options;
   setupLog("CRITICAL");
   Error.stackTraceLimit = 0; // To take a stack for each simulated failure costs half the time.
   const scenario = makeScenario(seed);
@@ -42,21 +51,27 @@ export async function explore(seed: number, mostRuns = Infinity): Promise<Explor
   };
   const { changes, calls } = await run({});
   for (const plan of plans(seed, changes, calls)) {
-    if (result.runs >= mostRuns) break;
+    if (result.runs >= mostRuns || untilBroken && result.findings.length > 0) break;
     await run(plan);
   }
   return result;
 }
 
-/** Crash at each change, fail at each call. What kind of crash or failure is drawn. */
-function* plans(seed: number, changes: number, calls: number): Generator<Plan> {
+/** Crash at each change, fail at each call, in random order. What kind of each is drawn. */
+function plans(seed: number, changes: number, calls: number): Plan[] {
   const random = new Random(seed, 5);
+  const all: Plan[] = [];
   for (let call = 1; call <= changes; call++) {
     const crash = { call, moment: random.pick(MOMENTS), power: random.chance(0.6) };
     const again = { calls: random.integer(1, 30), moment: random.pick(MOMENTS) };
-    yield random.chance(0.5) ? { crash, again } : { crash };
+    all.push(random.chance(0.5) ? { crash, again } : { crash });
   }
   for (let call = 1; call <= calls; call++) {
-    yield { failure: { call, code: random.pick(CODES), forGood: random.chance(0.5) } };
+    all.push({ failure: { call, code: random.pick(CODES), forGood: random.chance(0.5) } });
   }
+  for (let last = all.length - 1; last > 0; last--) { // Fisher and Yates
+    const other = random.integer(0, last);
+    [all[last], all[other]] = [all[other]!, all[last]!];
+  }
+  return all;
 }

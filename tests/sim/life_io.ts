@@ -21,6 +21,8 @@ export class LifeIo implements Io {
   readonly #onCrash: () => void;
   readonly pipe: (bytes: Uint8Array) => number;
   isDead = false;
+  /** Called when a sync begins that will take so many ms. */
+  onSync: (ms: number) => void = () => {};
 
   /**
    * @param onCrash called at the moment of a planned crash
@@ -145,14 +147,15 @@ export class LifeIo implements Io {
   sync(inode: Inode): Promise<void> {
     if (this.isDead) return new Promise(() => {});
     const fate = this.#faults.next(true);
-    const ms = this.#random.chance(0.1)
-      ? this.#random.between(50, 400)
+    const ms = this.#random.chance(0.3)
+      ? this.#random.between(20, 600)
       : this.#random.between(0, 9);
     if (fate === "before") {
       this.die();
       return new Promise(() => {});
     }
     const flight = inode.beginSync();
+    this.onSync(ms);
     return new Promise((resolve, reject) => {
       if (fate === "middle") return void this.after(ms / 2, () => this.die());
       this.after(ms, () => {

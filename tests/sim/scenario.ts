@@ -84,10 +84,11 @@ function makeDeeds(random: Random, untilMs: number): Deed[] {
   };
   const later = () => random.chance(0.75) ? random.between(0, 1500) : null;
   some(2, (atMs) => ({ atMs, kind: "rotate", creates: random.chance(0.3), hangupMs: later() }));
-  if (random.chance(0.2)) {
+  if (random.chance(0.4)) {
     some(1, (atMs) => ({ atMs, kind: "delete", creates: random.chance(0.3), hangupMs: later() }));
   }
-  some(1, (atMs) => ({ atMs, kind: "hangup" }));
+  // Without a rotation SIGHUP makes a checkpoint: many of them meet lines that come meanwhile.
+  some(6, (atMs) => ({ atMs, kind: "hangup" }));
   some(2, (atMs) => ({ atMs, kind: "disconnect" }));
   if (random.chance(0.3)) {
     const byMs = random.pick([-3_600_000, -5000, 5000, 3_600_000, 86_400_000 * 400]);

@@ -234,7 +234,6 @@ class World {
         this.#clock.steppedMs += deed.byMs;
         return;
       case "hangup":
-        this.#trouble();
         return this.#life?.recorder?.reopen();
       case "full":
         this.#trouble(deed.forMs);

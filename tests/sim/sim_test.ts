@@ -1,0 +1,32 @@
+import { assertEquals, assertGreater } from "@std/assert";
+import { testSeed } from "../support/temp.ts";
+import { type Exploration, explore } from "./explore.ts";
+
+const RUNS = 5000;
+const RUNS_EACH = 50;
+
+Deno.test(`${RUNS} simulated crashes and failures lose, repeat and tear nothing`, async () => {
+  const first = testSeed() % 1_000_000;
+  const total = { runs: 0, crashes: 0, failures: 0 };
+  const broken: string[] = [];
+  for (let seed = first; total.runs < RUNS; seed++) {
+    const { runs, crashes, failures, findings }: Exploration = await explore(seed, {
+      mostRuns: RUNS_EACH,
+    });
+    total.runs += runs;
+    total.crashes += crashes;
+    total.failures += failures;
+    for (const { plan, wrong } of findings) {
+      broken.push(`deno task sim --seed=${seed} --plan='${JSON.stringify(plan)}': ${wrong[0]}`);
+    }
+  }
+  console.log(total);
+  assertEquals(broken, []);
+  assertGreater(total.crashes, RUNS / 4);
+  assertGreater(total.failures, RUNS / 4);
+});
+
+Deno.test("A run is the same each time: its seed and plan are all that it depends on", async () => {
+  const once = await explore(4711, { mostRuns: 30 });
+  assertEquals(await explore(4711, { mostRuns: 30 }), once);
+});
