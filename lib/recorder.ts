@@ -19,7 +19,7 @@ import { recover, type RecoveryReport } from "./recovery.ts";
 import { Refresh } from "./refresh.ts";
 import { Ring } from "./ring.ts";
 import type { Settings } from "./settings.ts";
-import { lockStateFolder } from "./state_folder.ts";
+import { inStateFolder, lockStateFolder } from "./state_folder.ts";
 import { Abandoned } from "./trouble.ts";
 
 /** The settings that matter here. */
@@ -109,7 +109,7 @@ export class Recorder {
     const { settings, watches } = options;
     const { persistencePath: folder, identity } = settings;
     const lock = await lockStateFolder(io, folder, options.pid);
-    const checkpoints = CheckpointFile.open(io, folder);
+    const checkpoints = inStateFolder(folder, () => CheckpointFile.open(io, folder));
     if (checkpoints.damaged > 0) {
       log.warning(
         `${checkpoints.damaged} damaged slot(s) in ${folder}/checkpoint. ` +
@@ -118,7 +118,7 @@ export class Recorder {
             : "The other one is used."),
       );
     }
-    const ring = Ring.open(io, { ...settings, folder });
+    const ring = inStateFolder(folder, () => Ring.open(io, { ...settings, folder }));
     const recovered = await recover(io, ring, checkpoints, { folder, identity });
     log.info(
       `State in ${folder}: ${ring.generations.length} generation(s) with ${ring.keys} key(s).`,

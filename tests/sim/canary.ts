@@ -59,19 +59,6 @@ export const BREAKAGES: readonly Breakage[] = [
     to: "    this.#durable = { ...mark, offset: offsetOf(this.#destination) };\n  }",
   },
   {
-    name: "the positions are taken after the sync, not at its call",
-    file: "commit.ts",
-    from: "    this.#durable = mark;\n  }",
-    to: "    this.#durable = { ...mark, positions: this.#dealt };\n  }",
-  },
-  {
-    name: "positions count as dealt with before their events are",
-    file: "recorder.ts",
-    from: "      if (events !== null) await this.#pipeline.deal(events);",
-    to: `      this.commit.dealt(positions);
-      if (events !== null) await this.#pipeline.deal(events);`,
-  },
-  {
     name: "the checkpoint is written before the ring",
     file: "commit.ts",
     from: RING,
@@ -131,12 +118,6 @@ export const BREAKAGES: readonly Breakage[] = [
     file: "refresh.ts",
     from: "    if (this.#ring.knows(keys, at, this.#leaving)) return;",
     to: "    if (this.#ring.knows(keys, at)) return;",
-  },
-  {
-    name: "the last event of a watch is forgotten with its generation",
-    file: "refresh.ts",
-    from: "    await this.#keepWitnesses(commit);\n",
-    to: "",
   },
   {
     name: "generations are dropped while a watch lags",
@@ -201,12 +182,6 @@ export const BREAKAGES: readonly Breakage[] = [
     file: "recovery.ts",
     from: "    file.truncate(tail.end);\n",
     to: "",
-  },
-  {
-    name: "recovery leaves lines that a power loss broke",
-    file: "recovery.ts",
-    from: "  if (tail.badLines.length > 0) {",
-    to: "  if (tail.badLines.length > 1e9) {",
   },
   {
     name: "a stop that left lines unsynced counts as clean",
