@@ -8,10 +8,8 @@
  */
 
 import { depsFlags, isClosed } from "../closed/deps.ts";
-import { isBuilt, NO_RUNTIME } from "../deploy/build.ts";
-import { ApiServer, publishAccess, SHARED_SERVER } from "./real/api_server.ts";
-import { API_SERVER_HOW, findAssets } from "./real/assets.ts";
-import { BINARY_HOW, TEST_BINARY } from "./support/binary.ts";
+import { type ApiServer, publishAccess, SHARED_SERVER } from "./real/api_server.ts";
+import { prepareProgram, prepareServer } from "./real/prepare.ts";
 import { type Counts, countTests } from "./support/junit.ts";
 import { type Skipped, SKIPPED_FILE } from "./support/skip.ts";
 import { pathsIn, testFiles, withImports } from "./support/test_files.ts";
@@ -21,37 +19,13 @@ const MINUTES_MAX = 20;
 
 const root = new URL("../", import.meta.url);
 
-/** Says which program the tests run, and builds it where that can be done. */
-async function prepareProgram(): Promise<void> {
-  const named = Deno.env.get(TEST_BINARY);
-  if (named) return console.log(`Program: ${named} (${TEST_BINARY})`);
-  if (isBuilt()) return console.log("Program: dist/kube-event-pipe, built from this tree before");
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--no-lock", "-A", "deploy/build.ts"],
-    cwd: root,
-  }).output();
-  const [said, complained] = [stdout, stderr].map((bytes) =>
-    new TextDecoder().decode(bytes).trim()
-  );
-  if (code === 0) return console.log(`Program: ${said}`);
-  if (code !== NO_RUNTIME) throw new Error(complained);
-  Deno.env.set(TEST_BINARY, "deno run");
-  console.log(`Program: from source, with the same permissions. To compile it, ${BINARY_HOW}`);
-}
-
 /** Starts the API server that the tests share; null where there are no binaries of one. */
-async function prepareServer(dir: string): Promise<ApiServer | null> {
-  const assets = await findAssets();
-  if (assets === null) {
-    console.log(`API server: none. To have one, ${API_SERVER_HOW}`);
-    return null;
+async function shareServer(dir: string): Promise<ApiServer | null> {
+  const server = await prepareServer(dir);
+  if (server !== null) {
+    publishAccess(server);
+    Deno.env.set(SHARED_SERVER, dir);
   }
-  const startMs = performance.now();
-  const server = await ApiServer.start(dir, { assets });
-  publishAccess(server);
-  Deno.env.set(SHARED_SERVER, dir);
-  const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
-  console.log(`API server: etcd and kube-apiserver from ${assets.from}, up in ${seconds} s`);
   return server;
 }
 
@@ -118,7 +92,7 @@ async function main(scratch: string): Promise<Counts> {
   Deno.env.set(SKIPPED_FILE, skipped);
   Deno.env.set("KEP_CLOSED", await isClosed() ? "1" : "0"); // Asked once, not in each child.
   const [server] = await Promise.all([
-    used.has("tests/real/api_server.ts") ? prepareServer(`${scratch}/api-server`) : null,
+    used.has("tests/real/api_server.ts") ? shareServer(`${scratch}/api-server`) : null,
     used.has("tests/support/binary.ts") ? prepareProgram() : null,
   ]);
   try {

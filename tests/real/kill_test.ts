@@ -1,11 +1,15 @@
-import { assertEquals, assertGreater } from "@std/assert";
-import { tallyText } from "../fake/tally.ts";
+import { assert, assertEquals, assertGreater } from "@std/assert";
+import { isExact, tallyText } from "../fake/tally.ts";
+import { programCommand } from "../support/binary.ts";
 import { needing } from "../support/skip.ts";
 import { randomUint32, testSeed, withTempFolder } from "../support/temp.ts";
 import { sharedApiServer } from "./api_server.ts";
 import { API_SERVER_HOW } from "./assets.ts";
+import { planLives, SET_LIVES } from "./kill_plan.ts";
+import { START_MS } from "./kill_victim.ts";
 import { killUnderLoad } from "./kills.ts";
 
+// The long form is `deno task torture`.
 Deno.test(needing(
   sharedApiServer(),
   API_SERVER_HOW,
@@ -13,20 +17,23 @@ Deno.test(needing(
   async (server) => {
     const seed = testSeed();
     const next = randomUint32(seed);
+    const random = () => next() / 2 ** 32;
     await withTempFolder(async (folder) => {
-      const { tally, ...report } = await killUnderLoad(server, {
+      const { tally, victim, check, ...report } = await killUnderLoad(server, {
         folder,
         namespace: `kills-${seed}`,
-        kills: 16,
-        random: () => next() / 2 ** 32,
+        lives: planLives(SET_LIVES, random, {
+          startMs: START_MS[programCommand().kind],
+          patient: false,
+        }),
       });
-      console.log(tallyText(tally), JSON.stringify(report));
-      assertEquals({ lost: tally.lost, repeated: tally.repeated, torn: tally.torn }, {
-        lost: [],
-        repeated: [],
-        torn: 0,
-      });
-      assertEquals(tally.unexpected, []);
+      const perSecond = Math.round(report.writesPerSecond);
+      console.log(`${tallyText(tally)}; ${victim.rotated.length} rotations, ${perSecond} writes/s`);
+      const { lost, repeated, unexpected, torn } = tally;
+      assert(isExact(tally), JSON.stringify({ lost, repeated, unexpected, torn }));
+      assertEquals(victim.ownEnds, []);
+      assertEquals(check.code, 0, check.said);
+      assertGreater(victim.rotated.length, 4);
       assertGreater(tally.occurrences, 500);
     });
   },

@@ -1,146 +1,93 @@
 /**
- * The program under load, killed with -9 at random moments and rotated in between; then its lines
- * are held against what the API server acknowledged.
+ * The program under load, killed with -9 at all moments of its life and rotated in between; then
+ * its lines are held against what the API server acknowledged.
  */
 
-import { contentOf } from "../fake/content.ts";
 import { linesOf, type Tally, tally } from "../fake/tally.ts";
-import { Program } from "../support/program.ts";
 import { until } from "../support/temp.ts";
 import type { ApiServerAccess } from "./api_server.ts";
-import { EventWriter, type KubeEvent } from "./event_writer.ts";
+import { EventWriter } from "./event_writer.ts";
+import { Load } from "./kill_load.ts";
+import type { Life } from "./kill_plan.ts";
+import { Victim } from "./kill_victim.ts";
 
-const WRITERS = 6;
-/** A rotation comes with every fourth kill. */
-const ROTATE_EACH = 4;
+/** What is missing at the end gets this long to come, ms. */
+const LAST_LINES_MS = 30_000;
+
+/** What to do, and with what. */
+export interface KillOptions {
+  /** Empty; see {@linkcode Victim} for what it will hold. */
+  folder: string;
+  /** Nobody else may write to it. */
+  namespace: string;
+  lives: Life[];
+  /** Called after each life. */
+  onLife?: (done: number, so: { rotations: number; writes: number }) => void;
+  /** Once it is raised, no more lives begin: its reason is thrown. */
+  signal?: AbortSignal;
+}
 
 /** What happened, and whether all lines are right. */
 export interface KillReport {
   tally: Tally;
+  /** Content of each occurrence, and when it was acknowledged, ms since 1970. */
+  expected: ReadonlyMap<string, number>;
   kills: number;
-  rotations: number;
+  /** Writes that the API server acknowledged. */
+  writes: number;
   writesPerSecond: number;
-  /** Warnings and worse that the program said. */
-  complaints: string[];
+  /** The same in the worst 10 s. */
+  slowestPerSecond: number;
+  /** What the program's own `check` says of all that; status 0 = all is well. */
+  check: { code: number | null; said: string };
+  /** Its files, and what it said and did. */
+  victim: Victim;
 }
 
-/**
- * Writes events at the server and kills the program so often.
- *
- * @param random numbers from 0 to 1: the moments are drawn from them
- */
+/** Writes events at the server and lets the program live and die as planned. */
 export async function killUnderLoad(
   server: ApiServerAccess,
-  options: { folder: string; namespace: string; kills: number; random: () => number },
+  options: KillOptions,
 ): Promise<KillReport> {
-  const { folder, namespace, kills, random } = options;
   using writer = new EventWriter(server);
-  await writer.createNamespace(namespace);
-  const output = `${folder}/events.jsonl`;
-  const args = ["--kubeconfig", server.kubeconfig, "--persistence-path", folder];
-  const start = () => Program.start({ args: [...args, "--destination", output], stdout: "null" });
-  const load = new Load(writer, namespace);
-  const complaints: string[] = [];
-  const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
-  let rotations = 0;
-  let program = start();
+  await writer.createNamespace(options.namespace);
+  const victim = new Victim(server.kubeconfig, options.folder);
+  let load: Load | null = null;
   try {
-    await program.says("Connected to");
-    const startMs = performance.now();
-    const loading = load.run();
-    for (let kill = 0; kill < kills; kill++) {
-      await wait(200 + 900 * random());
-      if (kill % ROTATE_EACH === 1 && rename(output, `${output}.${rotations + 1}`)) {
-        rotations++;
-        // With SIGHUP or without: then the crash comes between the two. Before the program is up,
-        // SIGHUP itself ends it, which is one more kind of kill.
-        if (random() < 0.7) program.trySignal("SIGHUP");
-        await wait(20 * random());
-      }
-      await program.kill();
-      complaints.push(...complaintsIn(program.stderr));
-      program = start();
+    await victim.hasPosition();
+    load = new Load(writer, options.namespace);
+    let kills = 0;
+    for (const life of options.lives) {
+      options.signal?.throwIfAborted();
+      if (load.isOver) break;
+      await victim.live(life);
+      kills++;
+      options.onLife?.(kills, { rotations: victim.rotated.length, writes: load.writes });
+      victim.start();
     }
-    load.stop();
-    await loading;
-    const writesPerSecond = 1000 * load.expected.size / (performance.now() - startMs);
-    const read = () => allLines(output, rotations, namespace);
-    await until("all lines are there", () => read().length >= load.expected.size, 30_000)
-      .catch(() => {}); // The tally says what is missing.
-    await program.stop();
-    complaints.push(...complaintsIn(program.stderr));
+    await load.stop();
+    const { writes, expected, writesPerSecond, slowestPerSecond } = load;
+    const judge = () => tally(linesIn(victim.files, options.namespace), expected.keys());
+    await until("nothing is missing", () => judge().lost.length === 0, LAST_LINES_MS)
+      .catch(() => {}); // The tally says what is.
+    await victim.stop(); // With it comes what is written once too often.
+    // Tests that share the server would find them.
+    await writer.request("DELETE", `/api/v1/namespaces/${options.namespace}/events`);
     return {
-      tally: tally(read(), load.expected),
-      ...{ kills, rotations, writesPerSecond, complaints },
+      tally: judge(),
+      check: await victim.check(),
+      ...{ expected, kills, writes, writesPerSecond, slowestPerSecond, victim },
     };
   } finally {
-    load.stop();
-    await program.kill();
+    await load?.stop().catch(() => {}); // It was thrown above.
+    await victim.end();
   }
 }
 
-/** Creates, counts and deletes, from a few writers at once. */
-class Load {
-  /** Content of all that the API server acknowledged. */
-  readonly expected = new Set<string>();
-  readonly #writer: EventWriter;
-  readonly #namespace: string;
-  #isStopped = false;
-
-  constructor(writer: EventWriter, namespace: string) {
-    this.#writer = writer;
-    this.#namespace = namespace;
+/** The lines of a namespace in these files, and all that are torn. */
+export function* linesIn(files: string[], namespace: string): Generator<string> {
+  for (const line of linesOf(...files.map((path) => Deno.readTextFileSync(path)))) {
+    const isWhole = line.startsWith("{") && line.endsWith("}");
+    if (!isWhole || line.includes(`"namespace":"${namespace}"`)) yield line;
   }
-
-  async run(): Promise<void> {
-    await Promise.all(Array.from({ length: WRITERS }, (_, writer) => this.#write(writer)));
-  }
-
-  stop(): void {
-    this.#isStopped = true;
-  }
-
-  async #write(writer: number): Promise<void> {
-    for (let n = 0; !this.#isStopped; n++) {
-      const name = `writer-${writer}-${n}.1`;
-      this.#note(await this.#writer.createEvent(this.#namespace, { name }));
-      for (let count = 2; count <= 1 + n % 4; count++) {
-        const patch = { count, lastTimestamp: `2026-01-01T00:00:0${count}Z` };
-        this.#note(await this.#writer.patchEvent(this.#namespace, name, patch));
-      }
-      if (n % 5 === 0) await this.#writer.deleteEvent(this.#namespace, name);
-    }
-  }
-
-  #note(event: KubeEvent): void {
-    this.expected.add(contentOf(event));
-  }
-}
-
-function rename(from: string, to: string): boolean {
-  try {
-    Deno.renameSync(from, to);
-    return true;
-  } catch {
-    return false; // Killed before it was made again.
-  }
-}
-
-/** The lines of the namespace in all files, and those that are torn. */
-function allLines(output: string, rotations: number, namespace: string): string[] {
-  const texts: string[] = [];
-  for (let n = 1; n <= rotations; n++) texts.push(Deno.readTextFileSync(`${output}.${n}`));
-  try {
-    texts.push(Deno.readTextFileSync(output));
-  } catch {
-    // Not made again yet.
-  }
-  return [...linesOf(...texts)].filter((line) =>
-    line.includes(`"namespace":"${namespace}"`) || !line.startsWith("{") || !line.endsWith("}")
-  );
-}
-
-function complaintsIn(log: string): string[] {
-  return log.split("\n").filter((line) => / (WARNING|ERROR|CRITICAL) /.test(line));
 }

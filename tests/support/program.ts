@@ -8,7 +8,8 @@ export interface ProgramOptions {
   args?: string[];
   /** Added to a small environment that holds nothing of the tester's own kubeconfig. */
   env?: Record<string, string>;
-  stdout?: "piped" | "null";
+  /** Where its stdout goes; a path is a file or FIFO that is opened as `>>` does. */
+  stdout?: "piped" | "null" | { path: string };
   /** The folder that it starts in. */
   cwd?: string;
   /** Whom it runs as; only root may choose. */
@@ -38,15 +39,23 @@ export class Program {
   /** Starts the program; it is not up yet when this returns. */
   static start(options: ProgramOptions = {}): Program {
     const { cmd, args } = programCommand();
-    const stdout = options.stdout ?? "piped";
-    const child = new Deno.Command(cmd, {
-      args: [...args, ...(options.args ?? [])],
-      env: { ...environment(), ...options.env },
+    const { stdout = "piped" } = options;
+    const line = [cmd, ...args, ...(options.args ?? [])];
+    // The shell opens the file, which Deno.Command cannot, and becomes the program.
+    const shell = ["/bin/sh", "-c", 'exec "$@" >>"$STDOUT"', "sh"];
+    const [head = "", ...rest] = typeof stdout === "string" ? line : [...shell, ...line];
+    const child = new Deno.Command(head, {
+      args: rest,
+      env: {
+        ...environment(),
+        ...options.env,
+        ...(typeof stdout === "string" ? {} : { STDOUT: stdout.path }),
+      },
       clearEnv: true,
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
       stdin: "null",
-      stdout,
+      stdout: typeof stdout === "string" ? stdout : "null",
       stderr: "piped",
     }).spawn();
     return new Program(child, stdout === "piped");
