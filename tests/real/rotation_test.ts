@@ -209,11 +209,12 @@ rotationTest(
     await written(scene, 5, output);
     await first.kill();
     const second = await scene.start(other);
-    assertStringIncludes(second.stderr, `Recovered 5 line(s) that ${output} held`);
+    // How many depends on what else the server tells meanwhile; that none repeats does not.
+    assertStringIncludes(second.stderr, `line(s) that ${output} held behind`);
     await written(scene, 5, output, other);
     await second.kill();
     const third = await scene.start(output);
-    assertStringIncludes(third.stderr, `Recovered 5 line(s) that ${other} held`);
+    assertStringIncludes(third.stderr, `line(s) that ${other} held behind`);
     await exact(scene, output, other);
   },
 );
