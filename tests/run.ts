@@ -12,7 +12,7 @@ import { type ApiServer, publishAccess, SHARED_SERVER } from "./real/api_server.
 import { prepareProgram, prepareServer } from "./real/prepare.ts";
 import { type Counts, countTests } from "./support/junit.ts";
 import { type Skipped, SKIPPED_FILE } from "./support/skip.ts";
-import { pathsIn, testFiles, withImports } from "./support/test_files.ts";
+import { filesMissing, pathsIn, testFiles, withImports } from "./support/test_files.ts";
 
 /** The tests take a few minutes; far beyond that one of them hangs. */
 const MINUTES_MAX = 20;
@@ -76,7 +76,7 @@ function readCounts(junit: string, status: number, files: string[]): Counts {
   // A module that failed to load is not in the report. Nor is one of which a filter left nothing.
   const isFiltered = Deno.args.some((arg) => arg.startsWith("--filter"));
   if (!isFiltered && xml !== "") {
-    counts.failed += files.filter((file) => !counts.files.has(file)).length;
+    counts.failed += filesMissing(root, files, counts.files).length;
   }
   counts.failed ||= 1;
   return counts;

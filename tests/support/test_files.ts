@@ -32,6 +32,16 @@ export function withImports(root: URL, files: string[]): Set<string> {
   return known;
 }
 
+/**
+ * The test files that a report does not tell of: their modules failed to load. Deno reports a test
+ * under the file that registers it, which may be a helper that the test file imports.
+ *
+ * @param told the files that the report names
+ */
+export function filesMissing(root: URL, files: string[], told: ReadonlySet<string>): string[] {
+  return files.filter((file) => withImports(root, [file]).isDisjointFrom(told));
+}
+
 function statOf(path: URL): Deno.FileInfo | null {
   try {
     return Deno.statSync(path);

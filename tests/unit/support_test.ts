@@ -5,7 +5,7 @@ import { X509Certificate } from "node:crypto";
 import { countTests } from "../support/junit.ts";
 import { Pki } from "../support/pki.ts";
 import { needing } from "../support/skip.ts";
-import { testFiles, withImports } from "../support/test_files.ts";
+import { filesMissing, testFiles, withImports } from "../support/test_files.ts";
 import { withTempFolder } from "../support/temp.ts";
 
 Deno.test("countTests() counts tests, not their steps, and takes a cancelled one for failed", () => {
@@ -53,6 +53,9 @@ Deno.test("testFiles() and withImports() find tests and all that they use", asyn
     assertEquals(testFiles(root, ["tests/deep/"]), ["tests/deep/a_test.ts"]);
     const used = withImports(root, ["tests/b_test.ts"]);
     assertEquals([...used], ["tests/b_test.ts", "tests/one.ts", "tests/deep/three.ts"]);
+    const tests = ["tests/b_test.ts", "tests/deep/a_test.ts"];
+    assertEquals(filesMissing(root, tests, new Set(["tests/one.ts"])), ["tests/deep/a_test.ts"]);
+    assertEquals(filesMissing(root, tests, new Set(tests)), []);
   });
 });
 
