@@ -25,8 +25,9 @@ import { Gate } from "./gate.ts";
 import type { Generation } from "./generation.ts";
 import type { Io } from "./io.ts";
 import type { KeySet } from "./key_set.ts";
-import { CHECKPOINT_BYTES, CHECKPOINT_MS, PENDING_KEYS_MAX, VANISHED_WAIT_MS } from "./limits.ts";
+import { CHECKPOINT_BYTES, CHECKPOINT_MS, PENDING_KEYS_MAX } from "./limits.ts";
 import { log } from "./log.ts";
+import { PathWatch } from "./path_watch.ts";
 import { Pending } from "./pending.ts";
 import { type Destination, fileOf, offsetOf, reopenDestination } from "./destination.ts";
 import { type IdentityMode, LANES_OF, type Position } from "./protocol.ts";
@@ -61,6 +62,7 @@ export class Commit {
   readonly #abandon = new AbortController();
   readonly #pending = new Pending();
   readonly #gate = new Gate();
+  readonly #path: PathWatch;
   #destination: Destination;
   #dealt: (Position | null)[];
   #durable: Mark;
@@ -71,7 +73,6 @@ export class Commit {
   #reopen = new AbortController();
   #cancelSync: (() => void) | null = null;
   #cancelCheckpoint: (() => void) | null = null;
-  #cancelVanished: (() => void) | null = null;
 
   private constructor(
     io: Io,
@@ -87,6 +88,8 @@ export class Commit {
     this.#options = options;
     this.#dealt = options.positions;
     this.#durable = { offset: offsetOf(destination), positions: options.positions };
+    const switchFile = () => this.#soon(() => this.switchFile());
+    this.#path = new PathWatch(io, () => this.#gate.hold(), switchFile);
   }
 
   /**
@@ -186,12 +189,25 @@ export class Commit {
   }
 
   /**
+   * Most new lines that may go into a pipe now: their keys must find a place in the ring without a
+   * wait, or a stop meanwhile would write them again. At 0, {@linkcode makeRoom} comes first.
+   */
+  get room(): number {
+    return this.#ring.needsGeneration(true) ? 0 : this.#ring.room;
+  }
+
+  /** Makes the generation that the next new line needs. @throws Abandoned */
+  makeRoom(): Promise<void> {
+    return this.#startGeneration(true);
+  }
+
+  /**
    * The lines of `appended` from `from` on went into a pipe: their keys go into the ring, and its
    * bits to the files at once, so that a kill -9 from here on repeats none of them.
    */
   async written(from: number): Promise<void> {
     const { lanes, size } = this.appended;
-    await this.#remember(lanes.slice(4 * from, 4 * size), size - from);
+    for (let index = from; index < size; index++) this.#ring.add(lanes, 4 * index);
     this.appended.truncate(from);
     await this.#flushRing();
   }
@@ -245,8 +261,7 @@ export class Commit {
     return this.#operations.run(async () => {
       this.#gate.hold(); // A switch before this one has let it go.
       this.#reopen.abort("SIGHUP");
-      this.#cancelVanished?.();
-      this.#cancelVanished = null;
+      this.#path.cancel();
       this.#switching = true; // What a sync finds of the path meanwhile is no news.
       await this.#switch().finally(() => this.#switching = false);
       this.#reopen = new AbortController();
@@ -264,9 +279,9 @@ export class Commit {
   /** Ends all timers, and every wait for the outside world: see {@linkcode abandon}. */
   abandonWaits(): void {
     this.#abandon.abort("the process stops");
-    for (const cancel of [this.#cancelSync, this.#cancelCheckpoint, this.#cancelVanished]) {
-      cancel?.();
-    }
+    this.#cancelSync?.();
+    this.#cancelCheckpoint?.();
+    this.#path.cancel();
   }
 
   async #sync(): Promise<void> {
@@ -282,9 +297,14 @@ export class Commit {
       if (file.unlinked()) return this.#lookAtPath(file);
       await this.#remember(collected.lanes, collected.size);
       this.#pending.settle();
-      const drift = file.drift();
+      const deed = file.others();
       // What was durable before still ends with a line, unless the file was cut.
-      if (drift !== 0) mark.offset = drift < 0 ? 0 : this.#durable.offset;
+      if (deed === "added") mark.offset = this.#durable.offset;
+      if (deed === "cut") {
+        mark.offset = 0;
+        // The last checkpoint's offset is of no use any more: recovery would not find the file.
+        if (!this.abandon.aborted) this.#soon(() => this.checkpoint());
+      }
       this.#lookAtPath(file);
     }
     this.#durable = mark;
@@ -320,7 +340,7 @@ export class Commit {
           return position === null ? [] : [{ ...watch, position }];
         }),
         file: fileOf(this.#destination)?.mark(offset) ?? null,
-        clean: clean && this.#pending.isEmpty,
+        clean: clean && this.#pending.isEmpty && fileOf(this.#destination)?.isTorn !== true,
         timeMs: this.#io.nowMs(),
       });
     });
@@ -334,25 +354,7 @@ export class Commit {
 
   /** After a sync: is the file still what the path leads to? */
   #lookAtPath(file: FileDestination): void {
-    if (this.#switching || this.abandon.aborted) return;
-    const state = file.pathState();
-    if (state === "replaced") this.#soon(() => this.switchFile());
-    if (state === "vanished") this.#vanished();
-  }
-
-  /**
-   * The path leads nowhere. logrotate makes the new file with O_EXCL before it sends SIGHUP, so we
-   * give it time, and append nothing meanwhile.
-   */
-  #vanished(): void {
-    if (this.#cancelVanished !== null) return;
-    const seconds = VANISHED_WAIT_MS / 1000;
-    log.info(
-      `${this.#destination.path} was renamed or deleted. It is made again in ${seconds} s, or ` +
-        "at SIGHUP.",
-    );
-    this.#gate.hold();
-    this.#cancelVanished = this.#after(VANISHED_WAIT_MS, () => this.switchFile());
+    if (!this.#switching && !this.abandon.aborted) this.#path.look(file);
   }
 
   async #switch(): Promise<void> {

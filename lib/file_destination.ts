@@ -21,9 +21,12 @@ export const TAIL_HASH_BYTES = 4096;
 /** What became of the path since the file was opened. */
 export type PathState = "same" | "vanished" | "replaced";
 
+/** What others did to the file: they added bytes to it, or took some away (copytruncate). */
+export type OthersDeed = "added" | "cut";
+
 const NEWLINE = 0x0a;
 
-/** An open destination file. `offset` is always at the end of a whole line of ours. */
+/** An open destination file. `offset` is always at the end of a whole line, ours or another's. */
 export class FileDestination {
   readonly kind = "file";
   readonly path: string;
@@ -31,8 +34,11 @@ export class FileDestination {
   readonly #file: IoFile;
   readonly #origin: Pick<FileMark, "dev" | "ino" | "birthMs">;
   #offset: number;
-  /** An unfinished line at the end of the file that could not be cut at once. */
+  /** The size as far as is known: above the offset where somebody else's line is unfinished. */
+  #size: number;
+  /** An unfinished line of ours at the end of the file that could not be cut at once. */
   #torn: { start: number; end: number } | null = null;
+  #others: OthersDeed | null = null;
   /** Where the bytes end that the last sync made durable. */
   #synced: number;
   #isReleased = false;
@@ -44,6 +50,7 @@ export class FileDestination {
     this.#file = file;
     this.#origin = { dev, ino, birthMs };
     this.#offset = offset;
+    this.#size = offset;
     this.#synced = offset;
   }
 
@@ -82,9 +89,15 @@ export class FileDestination {
     return this.#offset;
   }
 
+  /** Half a line of ours is at the end, which could not be cut yet. */
+  get isTorn(): boolean {
+    return this.#torn !== null;
+  }
+
   /**
    * Appends lines. Where the operating system stops half-way, the file is cut to its last whole
-   * line; where there is no room even for that (btrfs), before the next line is appended.
+   * line; where there is no room even for that (btrfs), before the next line is appended. Where
+   * somebody else left a line unfinished, a newline ends it first.
    *
    * @param bytes whole lines, each with its newline
    * @returns how many of the bytes stay in the file, and what stopped the rest: the operating
@@ -95,12 +108,14 @@ export class FileDestination {
     if (uncut !== null) return { kept: 0, error: uncut };
     let written = 0;
     try {
+      this.#lookAtEnd();
+      if (this.#offset < this.#size) this.#grow(this.#file.append(Uint8Array.of(NEWLINE)));
       while (written < bytes.length) written += this.#file.append(bytes.subarray(written));
-      this.#offset += written;
+      this.#grow(written);
       return { kept: written, error: null };
     } catch (error) {
       const kept = bytes.subarray(0, written).lastIndexOf(NEWLINE) + 1;
-      this.#offset += kept;
+      if (kept > 0) this.#grow(kept);
       if (written > kept) {
         const { size } = this.#file.stat();
         this.#torn = { start: size - (written - kept), end: size };
@@ -116,7 +131,7 @@ export class FileDestination {
       await this.#file.sync();
       this.#synced = size;
     } catch (error) {
-      this.#renew();
+      writeAnew(this.#file, this.path, this.#synced, (bytes) => this.#file.append(bytes));
       throw error;
     }
   }
@@ -134,24 +149,12 @@ export class FileDestination {
     return this.#file.stat().nlink === 0;
   }
 
-  /**
-   * Bytes that others added (more than 0) or took away (less: logrotate's copytruncate) since this
-   * was asked last. From here on the offset counts from the true end again.
-   */
-  drift(): number {
-    const { size } = this.#file.stat();
-    const end = Math.min(size, this.#torn?.start ?? size);
-    const bytes = end - this.#offset;
-    this.#offset = end;
-    if (bytes < 0) {
-      log.warning(
-        `Somebody cut ${this.path} by ${-bytes} bytes (copytruncate?). Lines may be lost or torn by ` +
-          "that; rename it and send SIGHUP instead.",
-      );
-    } else if (bytes > 0) {
-      log.warning(`Somebody else wrote ${bytes} bytes to ${this.path}.`);
-    }
-    return bytes;
+  /** What others did to the file since this was asked last; null = nothing. */
+  others(): OthersDeed | null {
+    this.#lookAtEnd();
+    const deed = this.#others;
+    this.#others = null;
+    return deed;
   }
 
   /** Reads bytes that were appended, for a file that took the place of an unlinked one. */
@@ -178,13 +181,31 @@ export class FileDestination {
     this.#file.close();
   }
 
-  /** After a failed sync: what it did not make durable becomes what the next start can sync. */
-  #renew(): void {
-    try {
-      writeAnew(this.#file, this.#synced, (bytes) => this.#file.append(bytes));
-    } catch (error) {
-      log.warning(`Cannot write the unsynced end of ${this.path} again: ${messageOf(error)}.`);
+  /** Whole lines were appended. */
+  #grow(bytes: number): void {
+    this.#size += bytes;
+    this.#offset = this.#size;
+  }
+
+  /** Notices what others did: from here on size and offset are those of the true end again. */
+  #lookAtEnd(): void {
+    const { size } = this.#file.stat();
+    const end = Math.min(size, this.#torn?.start ?? size);
+    const bytes = end - this.#size;
+    if (bytes === 0) return;
+    this.#size = end;
+    if (endsLine(this.#file, end)) this.#offset = end;
+    if (bytes > 0) {
+      this.#others ??= "added";
+      log.warning(`Somebody else wrote ${bytes} bytes to ${this.path}.`);
+      return;
     }
+    this.#others = "cut";
+    if (this.#offset > end) this.#offset = 0; // Where its last line begins is not known.
+    log.warning(
+      `Somebody cut ${this.path} by ${-bytes} bytes (copytruncate?). Lines may be lost or torn by ` +
+        "that; rename it and send SIGHUP instead.",
+    );
   }
 
   /**
@@ -227,13 +248,16 @@ export function tailHash(file: IoFile, offset: number): string {
 /** The size of the file, after a newline was added where the last byte is none. */
 function endOfLines(file: IoFile): number {
   const { size } = file.stat();
-  if (size === 0) return 0;
-  const last = new Uint8Array(1);
-  file.readAt(last, size - 1);
-  if (last[0] === NEWLINE) return size;
+  if (endsLine(file, size)) return size;
   file.append(Uint8Array.of(NEWLINE));
   file.syncNow();
   return size + 1;
+}
+
+/** Whether a line ends, or the file begins, at this offset. */
+function endsLine(file: IoFile, offset: number): boolean {
+  const last = new Uint8Array(1);
+  return offset === 0 || file.readAt(last, offset - 1) === 1 && last[0] === NEWLINE;
 }
 
 function openError(path: string, error: unknown): Error {

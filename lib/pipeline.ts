@@ -39,6 +39,9 @@ export interface PipelineCounts {
   bytes: number;
 }
 
+/** A file takes as many lines at once as there are. */
+const UNBOUNDED = { bytes: Infinity, lines: Infinity };
+
 /** The way of an event from a batch to the destination. */
 export class Pipeline {
   readonly counts: PipelineCounts = { met: 0, written: 0, bytes: 0 };
@@ -73,6 +76,10 @@ export class Pipeline {
         continue;
       }
       const { destination } = this.#commit;
+      if (destination.kind !== "file" && this.#commit.room === 0) {
+        await this.#commit.makeRoom();
+        continue; // Meanwhile there may be another destination.
+      }
       const lines = destination.kind === "file"
         ? await this.#appendRun(destination, batch, index, trouble)
         : await this.#writeRun(destination, batch, index);
@@ -93,7 +100,7 @@ export class Pipeline {
   ): Promise<number> {
     const { appended } = this.#commit;
     const before = appended.size;
-    const end = this.#collectRun(batch, first, Infinity);
+    const end = this.#collectRun(batch, first);
     const start = batch.start(first);
     const { kept, error } = file.append(batch.bytes.subarray(start, batch.end(end - 1)));
     let whole = first;
@@ -114,7 +121,7 @@ export class Pipeline {
   async #writeRun(pipe: PipeDestination, batch: EventBatch, first: number): Promise<number> {
     const { appended, abandon, reopen } = this.#commit;
     const before = appended.size;
-    const end = this.#collectRun(batch, first, PIPE_BUF);
+    const end = this.#collectRun(batch, first, { bytes: PIPE_BUF, lines: this.#commit.room });
     const bytes = batch.bytes.subarray(batch.start(first), batch.end(end - 1));
     if (await pipe.write(bytes, AbortSignal.any([abandon, reopen]))) {
       await this.#commit.written(before);
@@ -130,7 +137,7 @@ export class Pipeline {
    *
    * @returns the index behind the last of them
    */
-  #collectRun(batch: EventBatch, first: number, bytesMax: number): number {
+  #collectRun(batch: EventBatch, first: number, most = UNBOUNDED): number {
     const { appended } = this.#commit;
     const start = batch.start(first);
     let index = first;
@@ -138,7 +145,8 @@ export class Pipeline {
       appended.add(batch.keys, index * KEY_LANES + this.#lanes);
       index++;
     } while (
-      index < batch.count && batch.end(index) - start <= bytesMax &&
+      index < batch.count && index - first < most.lines &&
+      batch.end(index) - start <= most.bytes &&
       !this.#commit.knows(batch.keys, index * KEY_LANES)
     );
     return index;

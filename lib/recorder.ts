@@ -13,7 +13,6 @@ import type { Io, IoFile } from "./io.ts";
 import { STOP_MS } from "./limits.ts";
 import { log } from "./log.ts";
 import { type EventBatch, Pipeline, type PipelineCounts } from "./pipeline.ts";
-import { compareRv } from "./position.ts";
 import type { Position } from "./protocol.ts";
 import { recover, type RecoveryReport } from "./recovery.ts";
 import { Refresh } from "./refresh.ts";
@@ -124,7 +123,7 @@ export class Recorder {
       `State in ${folder}: ${ring.generations.length} generation(s) with ${ring.keys} key(s).`,
     );
     const known = checkpoints.latest?.watches ?? [];
-    const positions = watches.map((watch) => positionOf(watch, known, recovered.highest));
+    const positions = watches.map((watch) => positionOf(watch, known));
     const refresh = new Refresh(io, ring, options.askForList);
     const commit = await Commit.start(io, ring, checkpoints, {
       identity,
@@ -227,17 +226,13 @@ export class Recorder {
   }
 }
 
-/** Where the watch stood, and that the lines of the destination's tail were met too. */
+/** Where the watch stood; null where nothing is known of it. */
 function positionOf(
   { server, namespace, fieldSelector }: Omit<WatchState, "position">,
   known: WatchState[],
-  highest: string | null,
 ): Position | null {
   const state = known.find((one) =>
     one.server === server && one.namespace === namespace && one.fieldSelector === fieldSelector
   );
-  if (state === undefined) return null;
-  const { position } = state;
-  const isBehind = highest !== null && compareRv(position.highest, highest) === -1;
-  return isBehind ? { ...position, highest } : position;
+  return state?.position ?? null;
 }

@@ -6,7 +6,7 @@
  * durable. A crash in here starts it over: each step gives the same result when run again.
  */
 
-import type { Checkpoint, CheckpointFile } from "./checkpoint.ts";
+import type { Checkpoint, CheckpointFile, WatchState } from "./checkpoint.ts";
 import { codeOf, IoError, messageOf } from "./errors.ts";
 import { tailHash } from "./file_destination.ts";
 import type { Io, IoFile } from "./io.ts";
@@ -18,6 +18,9 @@ import { compareRv } from "./position.ts";
 import { type IdentityMode, LANES_OF } from "./protocol.ts";
 import { applyRedo, writeRedo } from "./redo.ts";
 import type { Ring } from "./ring.ts";
+import { inStateFolder } from "./state_folder.ts";
+import { surely } from "./trouble.ts";
+import { writeAnew } from "./unsynced.ts";
 
 /** Bytes of the tail that are read at once. */
 const CHUNK_BYTES = 64 * 1024;
@@ -32,8 +35,6 @@ export interface RecoveryReport {
   fileMissing: boolean;
   /** Lines that were no JSON object and were taken out. */
   removedLines: number;
-  /** The highest resourceVersion of those lines: a WATCH that resumes shows them again. */
-  highest: string | null;
 }
 
 /**
@@ -47,16 +48,15 @@ export async function recover(
   checkpoints: CheckpointFile,
   options: { folder: string; identity: IdentityMode },
 ): Promise<RecoveryReport> {
-  const report: RecoveryReport = {
-    ...{ lines: 0, fileMissing: false, removedLines: 0 },
-    highest: null,
-  };
+  const report: RecoveryReport = { lines: 0, fileMissing: false, removedLines: 0 };
   const last = checkpoints.latest;
   if (last === null) return report;
   if (!last.clean) {
     // The kernel may hold pages that the disk does not. What we act upon must be durable first.
-    ring.rewriteAll();
-    checkpoints.rewriteAll();
+    inStateFolder(options.folder, () => {
+      ring.rewriteAll();
+      checkpoints.rewriteAll();
+    });
   }
   if (last.file === null) return report;
   const found = await findFile(io, last.file).catch((error) => {
@@ -104,11 +104,14 @@ async function mendTail(
   if (last.clean && size === mark.offset) return;
   // Written where it is once more, so that a sync surely reaches all of what is read from here on:
   // a sync that failed before may have left pages that the disk does not hold.
-  rewriteInPlace(file, mark.offset);
+  rewriteInPlace(file, path, mark.offset);
   const tail = examineTail(file, mark.offset, size);
-  if (tail.badLines.length > 0) {
+  if (last.clean) {
+    // All of ours was durable, so this is somebody else's: it stays as it is.
+    log.info(`Somebody wrote ${size - mark.offset} byte(s) to ${path} since the last run.`);
+  } else if (tail.badLines.length > 0) {
     report.removedLines = tail.badLines.length;
-    writeRedo(io, options.folder, file, mark, tail);
+    inStateFolder(options.folder, () => writeRedo(io, options.folder, file, mark, tail));
     applyRedo(io, options.folder, file, mark);
     log.warning(
       `Taken out of ${path}: ${tail.badLines.length} line(s) that a power loss left broken; kept ` +
@@ -120,24 +123,21 @@ async function mendTail(
     log.info(`Cut ${size - tail.end} byte(s) of an unfinished line from the end of ${path}.`);
   }
   io.syncFolder(folderOf(path));
-  addKeys(file, mark.offset, ring, options.identity, report);
-  ring.writeDirty();
-  await ring.sync();
-  const end = file.stat();
-  checkpoints.write({
-    ...last,
-    file: {
-      path,
-      dev: end.dev,
-      ino: end.ino,
-      birthMs: end.birthMs,
-      offset: end.size,
-      tailHash: tailHash(file, end.size),
-    },
-    clean: false,
-    timeMs: io.nowMs(),
+  const highest = addKeys(file, mark.offset, ring, options, report);
+  inStateFolder(options.folder, () => ring.writeDirty());
+  await surely("the ring", ring.sync());
+  const { dev, ino, birthMs, size: mended } = file.stat();
+  const offset = last.clean ? tail.end : mended;
+  inStateFolder(options.folder, () => {
+    checkpoints.write({
+      ...last,
+      watches: last.watches.map((watch) => raised(watch, highest)),
+      file: { path, dev, ino, birthMs, offset, tailHash: tailHash(file, offset) },
+      clean: false,
+      timeMs: io.nowMs(),
+    });
   });
-  await checkpoints.seal();
+  await surely("the checkpoint", checkpoints.seal());
   if (report.lines > 0) {
     log.info(`Recovered ${report.lines} line(s) that ${path} held behind the last checkpoint.`);
   }
@@ -197,7 +197,7 @@ function examineTail(file: IoFile, from: number, size: number): Tail {
 }
 
 /** Writes the tail where it is once more and syncs it. */
-function rewriteInPlace(file: IoFile, from: number): void {
+function rewriteInPlace(file: IoFile, path: string, from: number): void {
   const buffer = new Uint8Array(CHUNK_BYTES);
   for (let offset = from;;) {
     const read = file.readAt(buffer, offset);
@@ -205,24 +205,46 @@ function rewriteInPlace(file: IoFile, from: number): void {
     file.writeAt(buffer.subarray(0, read), offset);
     offset += read;
   }
-  file.syncNow();
+  try {
+    file.syncNow();
+  } catch (error) {
+    writeAnew(file, path, from, (bytes, offset) => {
+      file.writeAt(bytes, offset);
+      return bytes.length;
+    });
+    throw error;
+  }
 }
 
+/**
+ * Adds the keys of the lines from an offset on.
+ *
+ * @returns the highest resourceVersion of the lines; null where there are none
+ */
 function addKeys(
   file: IoFile,
   from: number,
   ring: Ring,
-  identity: IdentityMode,
+  { folder, identity }: { folder: string; identity: IdentityMode },
   report: RecoveryReport,
-): void {
+): string | null {
   const keys = new LineKeys();
+  let highest: string | null = null;
   eachLine(file, from, (bytes, start, end) => {
     if (keys.read(bytes, start, end) !== "event") return;
     report.lines++;
     const rv = keys.resourceVersion;
-    if (report.highest === null || compareRv(rv, report.highest) === 1) report.highest = rv;
+    if (highest === null || compareRv(rv, highest) === 1) highest = rv;
     if (ring.knows(keys.lanes, 0)) return;
-    if (ring.needsGeneration(true)) ring.startGeneration();
+    if (ring.needsGeneration(true)) inStateFolder(folder, () => ring.startGeneration());
     ring.add(keys.lanes, LANES_OF[identity]);
   });
+  return highest;
+}
+
+/** The watch, with the lines of the tail among what it has met: resumed, it shows them again. */
+function raised(watch: WatchState, highest: string | null): WatchState {
+  const { position } = watch;
+  const isBehind = highest !== null && compareRv(position.highest, highest) === -1;
+  return isBehind ? { ...watch, position: { ...position, highest } } : watch;
 }

@@ -65,9 +65,9 @@ export function applyRedo(io: Io, folder: string, file: IoFile, mark: FileMark):
     redo.close();
   }
   if (isRedoOf(bytes, mark)) {
-    const tail = bytes.subarray(HEAD_BYTES);
-    file.writeAt(tail, mark.offset);
-    file.truncate(mark.offset + tail.length);
+    // Cut off first, so that what a failed sync left is written anew: see lib/unsynced.ts.
+    file.truncate(mark.offset);
+    file.writeAt(bytes.subarray(HEAD_BYTES), mark.offset);
     file.syncNow();
   }
   io.remove(path);

@@ -134,6 +134,12 @@ export class Ring {
     return ageMs >= durationMs || ageMs < -durationMs;
   }
 
+  /** Keys that the current generation can still take. */
+  get room(): number {
+    const current = this.#current();
+    return current === undefined ? 0 : Math.max(0, current.header.capacity - current.keys);
+  }
+
   /**
    * Makes the next generation, then closes the current one. After a crash in between, the newest
    * is the current one and those before it count as closed.

@@ -6,23 +6,31 @@
  * left memory. Cut off and written again, they are new pages, which get new blocks.
  */
 
+import { messageOf } from "./errors.ts";
 import type { IoFile } from "./io.ts";
+import { log } from "./log.ts";
 
 /**
- * Cuts off the end of a file and writes it again, so that a later sync can make it durable.
+ * After a failed sync: cuts off the end of a file and writes it again, so that the sync of the next
+ * start can make it durable. Where that fails, it is said, and what is missing then is an end like
+ * that of a power loss.
  *
  * @param write one write to the file at an offset, which is its end; returns the bytes written
- * @throws the operating system's error; what is missing then is an end like that of a power loss
  */
 export function writeAnew(
   file: IoFile,
+  path: string,
   from: number,
   write: (bytes: Uint8Array, offset: number) => number,
 ): void {
-  const { size } = file.stat();
-  if (size <= from) return;
-  const bytes = new Uint8Array(size - from);
-  const read = file.readAt(bytes, from);
-  file.truncate(from);
-  for (let done = 0; done < read;) done += write(bytes.subarray(done, read), from + done);
+  try {
+    const { size } = file.stat();
+    if (size <= from) return;
+    const bytes = new Uint8Array(size - from);
+    const read = file.readAt(bytes, from);
+    file.truncate(from);
+    for (let done = 0; done < read;) done += write(bytes.subarray(done, read), from + done);
+  } catch (error) {
+    log.warning(`Cannot write the unsynced end of ${path} again: ${messageOf(error)}.`);
+  }
 }

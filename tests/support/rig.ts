@@ -3,6 +3,7 @@
  * as if they had come in a batch. A crash is simulated by closing every file and forgetting all.
  */
 
+import { type Checkpoint, readSlots } from "../../lib/checkpoint.ts";
 import type { Commit } from "../../lib/commit.ts";
 import type { Io, IoFile } from "../../lib/io.ts";
 import { LineKeys } from "../../lib/line_keys.ts";
@@ -187,6 +188,17 @@ export class Rig {
       if (this.fatal.length > earlier) throw this.fatal[earlier];
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
+  }
+}
+
+/** The newest checkpoint of a state folder. */
+export function storedCheckpoint(folder: string): Checkpoint | null {
+  const path = `${folder}/checkpoint`;
+  const file = realIo.open(path, { mode: "read" });
+  try {
+    return readSlots(file, path).latest;
+  } finally {
+    file.close();
   }
 }
 

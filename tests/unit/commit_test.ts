@@ -1,8 +1,7 @@
 import { assert, assertEquals, assertGreater } from "@std/assert";
-import { CheckpointFile } from "../../lib/checkpoint.ts";
 import type { Io } from "../../lib/io.ts";
 import { realIo } from "../../lib/real_io.ts";
-import { linesOf, Rig, sampleEvent } from "../support/rig.ts";
+import { linesOf, Rig, sampleEvent, storedCheckpoint } from "../support/rig.ts";
 import { until, withTempFolder } from "../support/temp.ts";
 
 const many = (count: number, from = 0) =>
@@ -54,11 +53,7 @@ Deno.test("The first position is in a checkpoint at once: a kill then loses no h
   await withTempFolder(async (folder) => {
     const rig = await Rig.start(folder);
     await rig.feed(many(3));
-    const stored = () => {
-      const file = CheckpointFile.open(realIo, folder);
-      file.release();
-      return file.latest?.watches.length;
-    };
+    const stored = () => storedCheckpoint(folder)?.watches.length;
     await until("the position is stored", () => stored() === 1, 2000);
     await rig.kill();
   });
@@ -75,6 +70,21 @@ Deno.test("A torn last line is cut at the next start and its event written whole
     await second.feed(many(6));
     await second.stop();
     assertEquals(linesOf(path), many(6));
+  });
+});
+
+Deno.test("What a tail's lines say of the versions met outlives a second kill", async () => {
+  await withTempFolder(async (folder) => {
+    const first = await Rig.start(folder, { syncIntervalMs: 10_000 });
+    await first.feed(many(1));
+    await first.commit.checkpoint();
+    await first.feed(many(5));
+    await first.kill();
+    for (const start of ["after the kill", "after another"]) {
+      const rig = await Rig.start(folder);
+      await rig.kill();
+      assertEquals(storedCheckpoint(folder)?.watches[0]?.position.highest, "1004", start);
+    }
   });
 });
 
