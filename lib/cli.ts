@@ -1,6 +1,7 @@
 /**
  * The command line: arguments and variables to {@linkcode Settings}. Pure: it opens nothing and
- * prints nothing. The texts of --help and --version are in lib/usage.ts.
+ * prints nothing. How values are read is in lib/setting_values.ts, the texts of --help and
+ * --version are in lib/usage.ts.
  *
  * A flag beats its variable. An empty argument and an empty variable count as not given, so that
  * a manifest may pass `--context "$CONTEXT"` with nothing in it.
@@ -9,16 +10,19 @@
 import { parseArgs } from "@std/cli";
 import type { CheckOptions } from "./check.ts";
 import { UsageError } from "./errors.ts";
-import type { IdentityMode } from "./protocol.ts";
 import {
-  BOUNDS,
-  type Bounds,
-  DEFAULTS,
-  ERROR_RATE_MIN,
-  LOG_LEVELS,
-  type LogLevel,
-  type Settings,
-} from "./settings.ts";
+  destinationOf,
+  fieldSelectorOf,
+  folderOf,
+  type Given,
+  identityOf,
+  logLevelOf,
+  namespacesOf,
+  rateOf,
+  shown,
+  wholeNumber,
+} from "./setting_values.ts";
+import { BOUNDS, DEFAULTS, type Settings } from "./settings.ts";
 import type { StatusOptions } from "./status.ts";
 
 /** What the user asked for. */
@@ -43,6 +47,8 @@ const WITH_VARIABLE = [
   "identity",
   "sync-interval-ms",
   "start-timeout-sec",
+  "namespaces",
+  "field-selector",
 ] as const;
 
 const WITH_VALUE: readonly string[] = [...WITH_VARIABLE, "kubeconfig", "context"];
@@ -59,12 +65,6 @@ const FLAGS_OF: Readonly<Record<"run" | typeof SUBCOMMANDS[number], readonly str
 };
 
 const SEE_HELP = "See kube-event-pipe --help.";
-
-/** A value with the name of the flag or variable that it came from. */
-interface Given {
-  name: string;
-  value: string;
-}
 
 /**
  * Reads the arguments and variables.
@@ -202,114 +202,11 @@ function settingsOf(
       d.syncIntervalMs,
     startTimeoutSec: wholeNumber(given("start-timeout-sec"), BOUNDS.startTimeoutSec, "60") ??
       d.startTimeoutSec,
+    namespaces: namespacesOf(given("namespaces")) ?? d.namespaces,
+    fieldSelector: fieldSelectorOf(given("field-selector")) ?? d.fieldSelector,
     ...(typeof flags.kubeconfig === "string" && { kubeconfig: flags.kubeconfig }),
     ...(typeof flags.context === "string" && { context: flags.context }),
   };
-}
-
-/** Other names of the standard output, as they stand in many a manifest. */
-const STDOUT_PATHS = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
-
-function destinationOf(given: Given | null): string | null {
-  if (given === null || given.value === "-") return given?.value ?? null;
-  const path = plainPath(given.value);
-  if (STDOUT_PATHS.includes(path)) return "-";
-  if (isOutOfReach(path)) {
-    throw new UsageError(
-      `${given.name} must be a file, a FIFO or - for stdout, but is ${shown(given.value)}: ` +
-        `nothing under /dev, /proc and /sys can be opened once privileges were dropped.`,
-    );
-  }
-  return given.value;
-}
-
-function folderOf(given: Given | null): string | null {
-  if (given !== null && isOutOfReach(plainPath(given.value))) {
-    throw new UsageError(
-      `${given.name} must be a folder that outlives a restart, but is ${shown(given.value)}: ` +
-        `nothing under /dev, /proc and /sys can be opened once privileges were dropped.`,
-    );
-  }
-  return given?.value ?? null;
-}
-
-/** Deno refuses /proc, /sys and most of /dev (also /dev/shm) to less than all permissions. */
-function isOutOfReach(path: string): boolean {
-  return /^\/(dev|proc|sys)(\/|$)/.test(path);
-}
-
-/** An absolute path without `//`, `.` and `..`; another as it is. */
-function plainPath(path: string): string {
-  if (!path.startsWith("/")) return path;
-  const parts: string[] = [];
-  for (const part of path.split("/")) {
-    if (part === "..") parts.pop();
-    else if (part !== "" && part !== ".") parts.push(part);
-  }
-  return "/" + parts.join("/");
-}
-
-function logLevelOf(given: Given | null): LogLevel | null {
-  if (given === null) return null;
-  const name = given.value.trim().toUpperCase();
-  // Python's logging knows two names for each of these.
-  const level = name === "WARN" ? "WARNING" : name === "FATAL" ? "CRITICAL" : name;
-  const found = LOG_LEVELS.find((known) => known === level);
-  if (found !== undefined) return found;
-  throw new UsageError(
-    `${given.name} must be one of ${LOG_LEVELS.slice(1).join(", ")}, ` +
-      `but is ${shown(given.value)}. Example: INFO.`,
-  );
-}
-
-function identityOf(given: Given | null): IdentityMode | null {
-  if (given === null || given.value === "content" || given.value === "name-count") {
-    return given?.value as IdentityMode | undefined ?? null;
-  }
-  throw new UsageError(
-    `${given.name} must be content or name-count, but is ${shown(given.value)}. Example: content.`,
-  );
-}
-
-/** A whole number as Python's int() reads it: spaces around it, underscores between digits. */
-function wholeNumber(given: Given | null, bounds: Bounds, example: string): number | null {
-  if (given === null) return null;
-  const text = given.value.trim();
-  const value = /^[+-]?\d+(_\d+)*$/.test(text) ? Number(text.replaceAll("_", "")) : NaN;
-  if (value > bounds.max) {
-    throw new UsageError(
-      `${given.name} must be at most ${bounds.max.toLocaleString("en-US")}, ` +
-        `but is ${shown(given.value)}. Example: ${example}.`,
-    );
-  }
-  if (value >= bounds.min) return value;
-  const kind = bounds.min === 0 ? "a whole number, 0 or more" : "a positive whole number";
-  throw new UsageError(
-    `${given.name} must be ${kind}, but is ${shown(given.value)}. Example: ${example}.`,
-  );
-}
-
-/** A number as Python's float() reads it, between 0 and 1. */
-function rateOf(given: Given | null): number | null {
-  if (given === null) return null;
-  const digits = String.raw`\d+(?:_\d+)*`;
-  const form = new RegExp(
-    `^[+-]?(?:${digits}\\.?(?:${digits})?|\\.${digits})(?:e[+-]?${digits})?$`,
-    "i",
-  );
-  const text = given.value.trim();
-  const value = form.test(text) ? Number(text.replaceAll("_", "")) : NaN;
-  if (value > 0 && value < ERROR_RATE_MIN) {
-    throw new UsageError(
-      `${given.name} must be at least ${ERROR_RATE_MIN}, but is ${shown(given.value)}. ` +
-        `Example: ${DEFAULTS.filterErrorRate}.`,
-    );
-  }
-  if (value > 0 && value < 1) return value;
-  throw new UsageError(
-    `${given.name} must be a number above 0 and below 1, but is ${shown(given.value)}. ` +
-      `Example: ${DEFAULTS.filterErrorRate}.`,
-  );
 }
 
 function unknownFlag(argument: string): UsageError {
@@ -350,9 +247,4 @@ function editDistance(one: string, other: string): number {
     row = next;
   }
   return row[other.length]!;
-}
-
-/** A value in quotes, on one line, cut where it is long. */
-function shown(value: string): string {
-  return JSON.stringify(value.length > 100 ? value.slice(0, 100) + "..." : value);
 }

@@ -8,6 +8,7 @@
 
 import { resolve } from "node:path";
 import { BatchReader } from "./batch.ts";
+import type { WatchState } from "./checkpoint.ts";
 import { ClusterError, InternalError } from "./errors.ts";
 import type { Io } from "./io.ts";
 import { type Cluster, loadCluster, prepareFetch } from "./kubeconfig.ts";
@@ -47,6 +48,15 @@ function withWholePaths(settings: Settings): Settings {
   };
 }
 
+/** What is watched: each namespace for itself, or the cluster. */
+function watchesOf(
+  server: string,
+  { namespaces, fieldSelector }: Settings,
+): Omit<WatchState, "position">[] {
+  const all = namespaces.length === 0 ? [null] : namespaces;
+  return all.map((namespace) => ({ server, namespace, fieldSelector }));
+}
+
 /** Recorder and watch isolate, joined until the end. */
 class Session {
   readonly #io: Io;
@@ -75,7 +85,7 @@ class Session {
   async run(): Promise<void> {
     const { identity } = this.#settings;
     const { server, netHosts, credentialSource } = this.#cluster;
-    const watches = [{ server, namespace: null, fieldSelector: null }];
+    const watches = watchesOf(server, this.#settings);
     const recorder = await Recorder.open(this.#io, {
       settings: this.#settings,
       watches,

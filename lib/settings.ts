@@ -33,6 +33,10 @@ export interface Settings {
   syncIntervalMs: number;
   /** Exit where no API server answered within this time after the start; 0 = try for ever. */
   startTimeoutSec: number;
+  /** Watched, sorted; empty = all of the cluster. */
+  namespaces: readonly string[];
+  /** Events that the server shows; null = all. */
+  fieldSelector: string | null;
   /** The only kubeconfig to read; absent = KUBECONFIG, ~/.kube/config, service account. */
   kubeconfig?: string;
   /** Absent = the kubeconfig's current-context. */
@@ -51,6 +55,8 @@ export const DEFAULTS: Readonly<Settings> = {
   identity: "content",
   syncIntervalMs: 100,
   startTimeoutSec: 0,
+  namespaces: [],
+  fieldSelector: null,
 };
 
 /** Bounds of a number, both included. */
@@ -71,6 +77,12 @@ export const BOUNDS = {
   /** A week, well below the 24.8 days that a timer can wait. */
   startTimeoutSec: { min: 0, max: 604_800 },
 } as const satisfies Partial<Record<keyof Settings, Bounds>>;
+
+/**
+ * Most namespaces. Each has its position in the checkpoint, whose slot of 64 KiB holds 100 of them
+ * with a server's name of 300 characters, and each is a connection to the API server.
+ */
+export const NAMESPACES_MAX = 64;
 
 /** Below this the filter's size would be ruled by its 128-bit keys, not by the rate asked for. */
 export const ERROR_RATE_MIN = 1e-15;

@@ -45,6 +45,9 @@ Cluster
   --kubeconfig FILE          Read this alone. Otherwise KUBECONFIG (files separated by ":"), then
                              ~/.kube/config, then the service account of the pod we run in.
   --context NAME             The kubeconfig's current-context.
+  --namespaces NAME,... *    All. Watch these alone, with list and watch on events in each.
+  --field-selector TERM,... *  All events. The server shows those alone that match, for example
+                             type!=Normal or involvedObject.kind=Pod.
   --start-timeout-sec N *    0 (try for ever). Exit with 69 where no API server let us in by then.
                              HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY are obeyed.
 

@@ -145,13 +145,14 @@ export class Outage {
    * @throws Stopped
    */
   async failed(what: string, failure: ApiFailure): Promise<void> {
-    const { log, clock, stop, namespace } = this.#context;
+    const { log, clock, stop } = this.#context;
     if (this.#failures++ === 0) this.#sinceMs = clock.nowMs();
     const delayMs = this.#backoff.fail(failure.retryAfterMs);
     const next = `Next attempt in ${seconds(delayMs)}.`;
     const text = `${what} failed: ${failure.message.replace(/\.$/, "")}.`;
-    if (failure.status !== 403) log("WARNING", `${text} ${next}`);
-    else log("ERROR", `${text} ${rightsNeeded(namespace)} ${next}`);
+    const remedy = remedyFor(failure, this.#context);
+    if (remedy === null) log("WARNING", `${text} ${next}`);
+    else log("ERROR", `${text} ${remedy} ${next}`);
     await sleep(delayMs, stop);
     if (stop.aborted) throw new Stopped();
   }
@@ -169,6 +170,14 @@ export class Outage {
 /** A duration for the log. */
 export function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(1)} s`;
+}
+
+/** What somebody must change before it can go on; null for what passes by itself. */
+function remedyFor({ status }: ApiFailure, context: WatchContext): string | null {
+  const { namespace, fieldSelector } = context;
+  if (status === 403) return rightsNeeded(namespace);
+  if (status !== 400 || fieldSelector === null) return null;
+  return `The field selector (--field-selector) is ${JSON.stringify(fieldSelector)}.`;
 }
 
 function rightsNeeded(namespace: string | null): string {

@@ -3,49 +3,17 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { gzipSync } from "node:zlib";
 import { sampleEvent } from "../fake/sample.ts";
-import { type FakeApiServer, startFakeApiServer } from "../fake/server.ts";
 import { BINARY_HOW, compiledBinary } from "../support/binary.ts";
+import { type FakeScene, linesIn, withFakeScene } from "../support/fake_scene.ts";
 import { flipBit } from "../support/looking_io.ts";
 import { Program, type ProgramOptions } from "../support/program.ts";
 import { needing } from "../support/skip.ts";
-import { until, withTempFolder } from "../support/temp.ts";
+import { until } from "../support/temp.ts";
 
-/** Folders and flags of an instance that watches a fake API server. */
-interface Scene {
-  server: FakeApiServer;
-  state: string;
-  destination: string;
-  /** What a run, `check` and `status` share. */
-  where: string[];
-  start: () => Program;
-}
-
-async function withScene(body: (scene: Scene) => Promise<void>): Promise<void> {
-  await withTempFolder(async (folder) => {
-    const server = await startFakeApiServer();
-    try {
-      await server.writeKubeconfig(`${folder}/kubeconfig`);
-      const state = `${folder}/state`;
-      await Deno.mkdir(state);
-      const where = ["--persistence-path", state];
-      const destination = `${folder}/events.jsonl`;
-      const args = [...where, "--destination", destination, "--kubeconfig", `${folder}/kubeconfig`];
-      await body({ server, state, destination, where, start: () => Program.start({ args }) });
-    } finally {
-      await server.close();
-    }
-  });
-}
-
-function linesIn(path: string): number {
-  try {
-    return Deno.readTextFileSync(path).split("\n").length - 1;
-  } catch {
-    return 0;
-  }
-}
-
-async function writeEvents({ server, destination, start }: Scene, count: number): Promise<Program> {
+async function writeEvents(
+  { server, destination, start }: FakeScene,
+  count: number,
+): Promise<Program> {
   for (let n = 0; n < count; n++) server.store.create(sampleEvent("shop", `pod-${n}.1`));
   const program = start();
   await until("the events' lines", () => linesIn(destination) === count);
@@ -76,7 +44,7 @@ function snapshot(folder: string): Record<string, unknown> {
 }
 
 Deno.test("check and status work beside a running instance and do not get in its way", async () => {
-  await withScene(async (scene) => {
+  await withFakeScene(async (scene) => {
     const { where, destination, server } = scene;
     const program = await writeEvents(scene, 20);
     const checked = await ask(["check", ...where], 0);
@@ -94,7 +62,7 @@ Deno.test("check and status work beside a running instance and do not get in its
 });
 
 Deno.test("check is 0 after a clean stop and changes nothing; 1 once lines or the state are damaged", async () => {
-  await withScene(async (scene) => {
+  await withFakeScene(async (scene) => {
     const { state, destination, where } = scene;
     await (await writeEvents(scene, 3)).stop();
     const before = snapshot(state);
@@ -130,7 +98,7 @@ Deno.test("check is 0 after a clean stop and changes nothing; 1 once lines or th
 });
 
 Deno.test("What check and status cannot read is named, with the statuses of a run", async () => {
-  await withScene(async (scene) => {
+  await withFakeScene(async (scene) => {
     const { state, destination, where } = scene;
     await (await writeEvents(scene, 1)).stop();
     const none = `${state}/none`;
@@ -165,7 +133,7 @@ Deno.test(needing(
   BINARY_HOW,
   "A user who may not read the state is told so, and one who may only read it needs no more",
   () =>
-    withScene(async (scene) => {
+    withFakeScene(async (scene) => {
       const { state, where, destination } = scene;
       await (await writeEvents(scene, 2)).stop();
       // Root may read anything; 65534 is nobody.

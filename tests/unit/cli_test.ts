@@ -36,6 +36,8 @@ Deno.test("parseCommandLine() gives the Python tool's defaults, but a rate of 1e
     identity: "content",
     syncIntervalMs: 100,
     startTimeoutSec: 0,
+    namespaces: [],
+    fieldSelector: null,
   });
 });
 
@@ -51,7 +53,39 @@ const GIVEN: [flag: string, value: string, key: keyof Settings, read: unknown][]
   ["identity", "name-count", "identity", "name-count"],
   ["sync-interval-ms", "250", "syncIntervalMs", 250],
   ["start-timeout-sec", "0", "startTimeoutSec", 0],
+  ["namespaces", " shop,kube-system,,shop ", "namespaces", ["kube-system", "shop"]],
+  ["field-selector", "type!=Normal", "fieldSelector", "type!=Normal"],
 ];
+
+Deno.test("parseCommandLine() refuses what cannot be a namespace, and more than there is room for", () => {
+  for (const name of ["Shop", "shop_1", "-shop", "shop.example", "x".repeat(64)]) {
+    assertEquals(
+      refusal([`--namespaces=kube-system,${name}`]),
+      `--namespaces must be names of namespaces between commas, but "${name}" cannot be one: ` +
+        "small letters, digits and -, at most 63. Example: shop,kube-system.",
+    );
+  }
+  const many = Array.from({ length: 65 }, (_, n) => `n${n}`).join(",");
+  assertEquals(
+    refusal([`--namespaces=${many}`]).split(":")[0],
+    "--namespaces must be at most 64 namespaces, but is 65",
+  );
+  assertEquals(settingsOf(["--namespaces=,"]).namespaces, []);
+});
+
+Deno.test("parseCommandLine() takes a field selector of any terms, and refuses what is none", () => {
+  for (const text of ["a.b=c,type!=Normal", "reason==x", "reason=", String.raw`reason=a\,b\=c\\`]) {
+    assertEquals(settingsOf([`--field-selector=${text}`]).fieldSelector, text);
+  }
+  for (const text of ["type", "=Normal", "type=a=b", "type=a,", "type=a,,b=c", "x".repeat(1001)]) {
+    assert(
+      refusal([`--field-selector=${text}`]).startsWith(
+        "--field-selector must be FIELD=VALUE, FIELD==VALUE or FIELD!=VALUE between commas, but is ",
+      ),
+      text,
+    );
+  }
+});
 
 Deno.test("parseCommandLine() reads each setting from a flag in both forms, and from a variable", () => {
   for (const [flag, value, key, read] of GIVEN) {

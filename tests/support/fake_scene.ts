@@ -1,0 +1,50 @@
+/** The real program, a state folder, a destination and a fake API server, for one test. */
+
+import { type FakeApiServer, startFakeApiServer } from "../fake/server.ts";
+import { Program } from "./program.ts";
+import { withTempFolder } from "./temp.ts";
+
+/** Folders and flags of an instance that watches a fake API server. */
+export interface FakeScene {
+  server: FakeApiServer;
+  state: string;
+  destination: string;
+  /** What a run, `check` and `status` share. */
+  where: string[];
+  /** Starts the program; `args` come behind its own. */
+  start: (...args: string[]) => Program;
+}
+
+/** Runs `body` with a scene, which is taken away after it. */
+export async function withFakeScene(body: (scene: FakeScene) => Promise<void>): Promise<void> {
+  await withTempFolder(async (folder) => {
+    const server = await startFakeApiServer();
+    const programs: Program[] = [];
+    try {
+      await server.writeKubeconfig(`${folder}/kubeconfig`);
+      const state = `${folder}/state`;
+      await Deno.mkdir(state);
+      const where = ["--persistence-path", state];
+      const destination = `${folder}/events.jsonl`;
+      const own = [...where, "--destination", destination, "--kubeconfig", `${folder}/kubeconfig`];
+      const start = (...args: string[]) => {
+        const program = Program.start({ args: [...own, ...args] });
+        programs.push(program);
+        return program;
+      };
+      await body({ server, state, destination, where, start });
+    } finally {
+      for (const program of programs) await program.kill();
+      await server.close();
+    }
+  });
+}
+
+/** Whole lines in a file; 0 where it is not there. */
+export function linesIn(path: string): number {
+  try {
+    return Deno.readTextFileSync(path).split("\n").length - 1;
+  } catch {
+    return 0;
+  }
+}
