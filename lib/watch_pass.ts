@@ -5,8 +5,8 @@
  * in time) and how it ended; what follows from either is for lib/reflector.ts.
  *
  * An idle stream of events has no heartbeat, and a connection may be dead without a sign. So while
- * it is idle lib/stall_check.ts asks beside it. Besides, the server is told how long the watch is to
- * last, and a while after that time we end it.
+ * it is idle lib/stall_check.ts asks beside it. Besides, the server is told how long the watch is
+ * to last, and a while after that time we end it.
  */
 
 import type { Body } from "./answer_body.ts";
