@@ -3,8 +3,8 @@
  *
  * An idle stream of events has no heartbeat: a connection that died without a sign, or an etcd that
  * was put back under an open watch, looks like a quiet cluster. By the watch's own end the server
- * may have forgotten what it did not show. So the server is asked two cheap things: which version it
- * is at (a LIST of one event), and what a WATCH from a version that the silent one is past would
+ * may have forgotten what it did not show. So the server is asked two cheap things: which version
+ * it is at (a LIST of one event), and what a WATCH from a version that the silent one is past would
  * show now. Where the last event is known and the server still has P, that WATCH begins at P and
  * must show the witness first; else it begins at `WatchPosition.passed` and must be silent.
  *
