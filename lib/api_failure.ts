@@ -4,6 +4,7 @@
 
 import { printable } from "./json_bytes.ts";
 import { RETRY_AFTER_MAX_MS } from "./limits.ts";
+import type { WatchStatus } from "./watch_lines.ts";
 
 /** Longest text of a server that is put into a message, characters. */
 const SERVER_TEXT_MAX = 500;
@@ -38,4 +39,22 @@ export class ApiFailure extends Error {
 /** A text of a server as it may stand in a message: printable, and not too long. */
 export function shown(text: string): string {
   return printable(text).slice(0, SERVER_TEXT_MAX);
+}
+
+/** What an ERROR event says: 410 is Expired, before Kubernetes 1.18 Gone. */
+export function failureOfError(status: WatchStatus): ApiFailure {
+  const { code, reason, message, retryAfterSeconds = 0 } = status;
+  const text = code === 0
+    ? "the server ended it with an ERROR that is no Status"
+    : shown(`the server ended it with ${code} ${reason}: ${message}`);
+  return new ApiFailure(text, { status: code, reason, retryAfterMs: 1000 * retryAfterSeconds });
+}
+
+/**
+ * Whether an answer says that the server cannot go on from the resourceVersion asked for: it is
+ * compacted, or (504) of the future.
+ */
+export function isVersionRefused({ status, reason, message }: ApiFailure): boolean {
+  return status === 410 || reason === "Expired" || reason === "Gone" ||
+    message.includes("Too large resource version");
 }

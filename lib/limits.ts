@@ -35,6 +35,13 @@ export const WATCH_SECONDS_MAX = 600;
 /** A watch that outlives its own timeout by this, ms, hangs: no heartbeat exists, so we end it. */
 export const WATCH_GRACE_MS = 30_000;
 
+/**
+ * A watch that waits for bytes this long, ms, is asked about (lib/stall_check.ts: two requests).
+ * The history of a server is 5 minutes at least, so what a dead connection did not show is still to
+ * be had; more often would cost requests for nothing.
+ */
+export const STALL_MS = 60_000;
+
 /** Longest wait for the header of an answer, ms. */
 export const HEADER_TIMEOUT_MS = 30_000;
 

@@ -34,6 +34,8 @@ export class WatchPosition {
   #hasWitness = false;
   readonly #witness = new Uint32Array(4);
   #listOwed = false;
+  #passed = "";
+  #seenMs: number | null = null;
   /** The highest version of any event met. */
   #highest = "";
   /** Who waits for the watch to be past a version. */
@@ -46,6 +48,8 @@ export class WatchPosition {
     this.#previous = position.previous;
     this.#listOwed = position.listOwed;
     this.#highest = position.highest;
+    this.#passed = position.passed ?? position.rv;
+    this.#seenMs = position.seenMs ?? null;
     const witness = position.witness === null ? null : identityLanes(position.witness);
     this.#hasWitness = witness !== null;
     if (witness !== null) this.#witness.set(witness);
@@ -59,6 +63,16 @@ export class WatchPosition {
   /** Where a WATCH resumes; "" where nothing is known. */
   get previous(): string {
     return this.#previous;
+  }
+
+  /** A version that the WATCH is past: the last one, or a later one that bore no event. */
+  get passed(): string {
+    return this.#passed;
+  }
+
+  /** When the WATCH was last known to be alive, ms since 1970; null where nobody knows. */
+  get seenMs(): number | null {
+    return this.#seenMs;
   }
 
   /** Whether a resumed watch can be proved to go on in the same history. */
@@ -84,6 +98,8 @@ export class WatchPosition {
       previous: this.#previous,
       highest: this.#highest,
       listOwed: this.#listOwed,
+      ...(this.#passed !== this.#rv && { passed: this.#passed }),
+      ...(this.#seenMs !== null && { seenMs: this.#seenMs }),
     };
   }
 
@@ -132,10 +148,21 @@ export class WatchPosition {
     return new Promise((settle) => this.#waiting.push({ version, settle }));
   }
 
+  /** The WATCH has nothing to show up to this version. The next event says more. */
+  pass(version: string): void {
+    this.#passed = version;
+  }
+
+  /** The WATCH was alive at this time, ms since 1970. */
+  seen(nowMs: number): void {
+    this.#seenMs = nowMs;
+  }
+
   /** The first LIST, or the first after etcd went back: its version, no witness, the LIST owed. */
   begin(listVersion: string): void {
     this.#rv = listVersion;
     this.#previous = listVersion;
+    this.#passed = listVersion;
     this.#hasWitness = false;
     this.#listOwed = true;
     this.#goBack(listVersion);
@@ -147,6 +174,7 @@ export class WatchPosition {
     // (kubernetes/kubernetes#107457), so `previous` must never be one of a history that is gone.
     const goesBack = order === 0 || order === 1;
     this.#rv = rv;
+    this.#passed = rv;
     this.#previous = goesBack ? rv : previous;
     this.#hasWitness = !goesBack;
     this.#witness.set(key);

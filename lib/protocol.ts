@@ -27,6 +27,13 @@ export interface Position {
   highest: string;
   /** A complete LIST has not been dealt with since continuity was last in doubt. */
   listOwed: boolean;
+  /**
+   * A later version than `rv` up to which the WATCH was seen to have nothing to show: where P and
+   * `rv` are compacted, nothing is missed from here. Absent: it is `rv`.
+   */
+  passed?: string;
+  /** When the WATCH was last known to be alive, ms since 1970. Absent: nobody knows. */
+  seenMs?: number;
 }
 
 /** One LIST+WATCH of events. Its position is null where nothing is known yet. */

@@ -5,19 +5,21 @@
  * A WATCH resumes from P (`previous`), the version before the last one, so that the server must
  * show the last event again: if it does, nothing was missed and the history is the same. If not, a
  * LIST is owed. Where P itself is refused, the LIST's version tells whether etcd went back; if it
- * did not, the last version is tried and then the LIST's, so that states overwritten meanwhile
- * still come if the server has them.
+ * did not, the last version is tried, then the one up to which the watch had nothing to show
+ * (lib/stall_check.ts), and then the LIST's, so that states overwritten meanwhile still come if the
+ * server has them.
  */
 
-import { ApiFailure } from "./api_failure.ts";
+import { ApiFailure, isVersionRefused } from "./api_failure.ts";
 import { sleep } from "./backoff.ts";
 import { VERSION_FAILURES_MAX } from "./limits.ts";
 import { ListLoop } from "./list_loop.ts";
+import { compareRv } from "./position.ts";
 import { Outage, seconds, Stopped, type WatchContext } from "./watch_context.ts";
-import { isVersionRefused, WatchPass, type WatchReport, type WatchStart } from "./watch_pass.ts";
+import { WatchPass, type WatchReport, type WatchStart } from "./watch_pass.ts";
 
-/** Where the next WATCH begins: at P, at the last version, or at the version of a LIST. */
-type Rung = "previous" | "last" | "list";
+/** Where the next WATCH begins: at P, the last version, `passed`, or the version of a LIST. */
+type Rung = "previous" | "last" | "passed" | "list";
 
 /** HTTP statuses of a WATCH for which its resourceVersion may be the reason. */
 const ABOUT_VERSION: ReadonlySet<number> = new Set([400, 404, 422, 500, 504]);
@@ -29,7 +31,7 @@ export class Reflector {
   readonly #outage: Outage;
   readonly #what: string;
   #rung: Rung = "previous";
-  /** Nothing has begun on the rung "last" or "list" since a LIST was made for it. */
+  /** Nothing has begun on a rung other than "previous" since a LIST was made for it. */
   #isFresh = true;
   #failuresAtVersion = 0;
   #withBookmarks = true;
@@ -93,7 +95,12 @@ export class Reflector {
     if (this.#rung === "previous") return position.previous;
     const listVersion = await this.#lists.version();
     // The rung is looked at again: the LIST may have found that etcd went back.
-    return this.#rung === "last" ? position.rv! : listVersion;
+    if (this.#rung === "last") return position.rv!;
+    // A version that the server has not reached would be silent.
+    const isReached = compareRv(listVersion, position.passed) !== -1;
+    if (this.#rung === "passed" && isReached) return position.passed;
+    this.#rung = "list";
+    return listVersion;
   }
 
   async #watch(start: WatchStart): Promise<WatchReport> {
@@ -112,6 +119,7 @@ export class Reflector {
 
   #opened({ from, isChecked }: WatchStart): void {
     const { position, log } = this.#context;
+    if (!isChecked && this.#rung === "list") position.pass(from);
     // Resuming after a clean end is routine.
     const isRoutine = this.#hasBegun && isChecked && !this.#outage.isOn;
     log(isRoutine ? "DEBUG" : "INFO", `${this.#what} from resourceVersion ${from}.`);
@@ -152,6 +160,11 @@ export class Reflector {
       this.#failuresAtVersion = 0;
     }
     if (end.how === "refused") return await this.#refused(from, end.failure);
+    if (end.how === "stalled") {
+      // From P it shows what it did not, or that the history is another one.
+      this.#rung = "previous";
+      return await this.#outage.failed(this.#what, end.failure);
+    }
     if (end.how === "broken") return await this.#failed(end.failure, hasMoved);
     log("DEBUG", `${this.#what} ended after ${seconds(lastedMs)}.`);
     if (!isShort) return this.#outage.worked(this.#what);
@@ -183,12 +196,17 @@ export class Reflector {
 
   /** This version does not do: the next WATCH begins at the next one. */
   #climb(reason: string): void {
-    const { position } = this.#context;
     this.#failuresAtVersion = 0;
-    // On the rung "last" a LIST is owed already, and has told its version.
-    if (this.#rung !== "last") this.#lists.owe(reason);
-    const canTryLast = this.#rung === "previous" && position.previous !== position.rv;
-    this.#rung = canTryLast ? "last" : "list";
+    // On the rungs between a LIST is owed already, and has told its version.
+    if (this.#rung === "previous" || this.#rung === "list") this.#lists.owe(reason);
+    this.#rung = this.#nextRung();
     this.#isFresh = true;
+  }
+
+  #nextRung(): Rung {
+    const { previous, rv, passed } = this.#context.position;
+    if (this.#rung === "previous" && previous !== rv) return "last";
+    const canTryPassed = this.#rung === "previous" || this.#rung === "last";
+    return canTryPassed && passed !== rv ? "passed" : "list";
   }
 }

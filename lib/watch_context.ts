@@ -12,6 +12,7 @@ import {
   LIST_INTERVAL_MS,
   LIST_PAGE_EVENTS,
   LIST_SILENCE_MS,
+  STALL_MS,
   WATCH_GRACE_MS,
   WATCH_SECONDS_MAX,
   WATCH_SECONDS_MIN,
@@ -30,6 +31,7 @@ export interface WatchTimes {
   listIntervalMs: number;
   listPageEvents: number;
   listSilenceMs: number;
+  stallMs: number;
   watchGraceMs: number;
   watchSecondsMax: number;
   watchSecondsMin: number;
@@ -43,6 +45,7 @@ export const WATCH_TIMES: Readonly<WatchTimes> = {
   listIntervalMs: LIST_INTERVAL_MS,
   listPageEvents: LIST_PAGE_EVENTS,
   listSilenceMs: LIST_SILENCE_MS,
+  stallMs: STALL_MS,
   watchGraceMs: WATCH_GRACE_MS,
   watchSecondsMax: WATCH_SECONDS_MAX,
   watchSecondsMin: WATCH_SECONDS_MIN,

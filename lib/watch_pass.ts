@@ -4,14 +4,16 @@
  * It decides whether the watch goes on in the same history (the first event must be the witness,
  * in time) and how it ended; what follows from either is for lib/reflector.ts.
  *
- * An idle stream of events has no heartbeat, and a connection may be dead without a sign. So the
- * server is told how long the watch is to last, and a while after that time we end it.
+ * An idle stream of events has no heartbeat, and a connection may be dead without a sign. So while
+ * it is idle lib/stall_check.ts asks beside it. Besides, the server is told how long the watch is
+ * to last, and a while after that time we end it.
  */
 
 import type { Body } from "./answer_body.ts";
-import { ApiFailure, shown } from "./api_failure.ts";
+import { ApiFailure, failureOfError, isVersionRefused } from "./api_failure.ts";
 import type { Timer } from "./io.ts";
 import { FormatError } from "./json_bytes.ts";
+import { StallCheck } from "./stall_check.ts";
 import { Intake, selectorQuery, Stopped, type WatchContext } from "./watch_context.ts";
 import { readWatchLine, type WatchLine, WatchLines, type WatchStatus } from "./watch_lines.ts";
 
@@ -23,6 +25,8 @@ export type WatchEnd =
   | { how: "refused"; failure: ApiFailure }
   /** Anything else: cut, silent, or not understood. */
   | { how: "broken"; failure: ApiFailure }
+  /** It was silent, and the server has something that it should have shown. */
+  | { how: "stalled"; failure: ApiFailure }
   /** discard() was called. */
   | { how: "discarded" };
 
@@ -71,6 +75,8 @@ export class WatchPass {
   #isDoubted = false;
   #hasMoved = false;
   #isDiscarded = false;
+  readonly #stall: StallCheck;
+  #stalled: ApiFailure | null = null;
 
   constructor(context: WatchContext, start: WatchStart, hooks: WatchHooks) {
     this.#context = context;
@@ -80,6 +86,10 @@ export class WatchPass {
     const { watchSecondsMin, watchSecondsMax } = context.times;
     const span = watchSecondsMax - watchSecondsMin + 1;
     this.#seconds = watchSecondsMin + Math.floor(context.clock.random() * span);
+    this.#stall = new StallCheck(context, () => !this.#isFirst, (failure) => {
+      this.#stalled = failure;
+      this.#controller.abort(failure);
+    });
   }
 
   /** Ends it at once: etcd went back, and what it still delivers is of a history that is gone. */
@@ -96,10 +106,12 @@ export class WatchPass {
     let deadline: Timer | undefined;
     try {
       const body = await client.open(path, this.#query(), this.#controller);
+      if (this.#isDiscarded) throw new Stopped();
       const openedMs = clock.nowMs();
       this.#opened();
       const deadlineMs = 1000 * this.#seconds + times.watchGraceMs;
       deadline = setTimeout(() => this.#controller.abort(overdue(this.#seconds)), deadlineMs);
+      this.#stall.start();
       const ending = await this.#read(body);
       this.#closeQuestion(ending);
       const lastedMs = clock.nowMs() - openedMs;
@@ -113,6 +125,7 @@ export class WatchPass {
       clearTimeout(this.#witnessTimer);
       stop.removeEventListener("abort", end);
       this.#controller.abort(new Stopped());
+      await this.#stall.stop();
     }
   }
 
@@ -156,19 +169,23 @@ export class WatchPass {
   }
 
   async #read(body: Body): Promise<WatchEnd> {
-    const { writer, stop } = this.#context;
+    const { writer, stop, position } = this.#context;
     try {
       for (;;) {
         const ending = await this.#takeLines();
         if (ending !== null) return ending;
         writer.offer();
+        this.#stall.waits();
         const bytes = await body.read(this.#lines.room());
+        this.#stall.heard();
+        position.seen(Date.now());
         if (bytes === null) return this.#closed();
         this.#lines.fill(bytes);
       }
     } catch (error) {
       if (stop.aborted) throw new Stopped();
       if (this.#isDiscarded) return { how: "discarded" };
+      if (this.#stalled !== null) return { how: "stalled", failure: this.#stalled };
       if (error instanceof FormatError) return broken(error.message);
       if (error instanceof ApiFailure) return this.#cutOff(error);
       throw error;
@@ -279,18 +296,7 @@ function broken(message: string): WatchEnd {
   return { how: "broken", failure: new ApiFailure(message) };
 }
 
-/** An ERROR event: 410 is Expired, before Kubernetes 1.18 Gone; 504 is a version of the future. */
-function endByError({ code, reason, message, retryAfterSeconds = 0 }: WatchStatus): WatchEnd {
-  const text = code === 0
-    ? "the server ended it with an ERROR that is no Status"
-    : shown(`the server ended it with ${code} ${reason}: ${message}`);
-  const retryAfterMs = 1000 * retryAfterSeconds;
-  const failure = new ApiFailure(text, { status: code, reason, retryAfterMs });
+function endByError(status: WatchStatus): WatchEnd {
+  const failure = failureOfError(status);
   return { how: isVersionRefused(failure) ? "refused" : "broken", failure };
-}
-
-/** Whether an answer says that the server cannot go on from the resourceVersion asked for. */
-export function isVersionRefused({ status, reason, message }: ApiFailure): boolean {
-  return status === 410 || reason === "Expired" || reason === "Gone" ||
-    message.includes("Too large resource version");
 }

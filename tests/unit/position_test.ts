@@ -144,6 +144,24 @@ Deno.test("where etcd went back, or versions know no order, nobody waits for a v
   await odd.past();
 });
 
+Deno.test("a version that was passed without an event goes with the position until the next event", () => {
+  const position = known("12", "11");
+  assertEquals([position.passed, position.snapshot()!.passed], ["12", undefined]);
+  position.pass("40");
+  position.seen(1234);
+  const { passed, seenMs } = position.snapshot()!;
+  assertEquals([passed, seenMs], ["40", 1234]);
+  const later = new WatchPosition(position.snapshot());
+  assertEquals([later.passed, later.seenMs], ["40", 1234]);
+  later.meetFirst("12", A, "11"); // The witness says nothing new.
+  assertEquals(later.passed, "40");
+  later.meetNext("41", B);
+  assertEquals([later.passed, later.snapshot()!.passed], ["41", undefined]);
+  later.pass("50");
+  later.begin("45");
+  assertEquals(later.passed, "45");
+});
+
 Deno.test("resuming at P over any history shows the witness first", () => {
   const seed = Number(Deno.env.get("SEED") ?? Date.now());
   console.log(`SEED=${seed}`);
