@@ -30,8 +30,8 @@ export class ListLoop {
   #version = "";
   #versionServes = -1;
   #beganMs = -Infinity;
-  /** The position's version when the LIST was asked for: it cannot be of an older state. */
-  #versionBefore: string | null = null;
+  /** The highest version met when the LIST was asked for: it cannot be of an older state. */
+  #versionBefore = "";
   #changed = Promise.withResolvers<void>();
 
   /** @param onWentBack called when etcd went back: the position was begun anew, a WATCH is void */
@@ -63,11 +63,16 @@ export class ListLoop {
     }
   }
 
-  /** Settles when a LIST that began after the call is complete and its events are in the batch. */
-  async ask(): Promise<void> {
+  /**
+   * Settles when a LIST that began after the call is complete and its events are in the batch.
+   *
+   * @returns its version, or that of a later one. @throws Stopped
+   */
+  async ask(): Promise<string> {
     const demand = this.#demand("main asked for it");
     this.#asked = demand;
     while (this.#paid < demand) await this.#next();
+    return this.#version;
   }
 
   /**
@@ -98,7 +103,7 @@ export class ListLoop {
     const hooks = {
       onBegin: () => {
         this.#serving = this.#demanded;
-        this.#versionBefore = position.rv;
+        this.#versionBefore = position.highest;
       },
       onVersion: (version: string) => this.#meet(version),
     };
@@ -119,7 +124,7 @@ export class ListLoop {
   #meet(version: string): void {
     const { position, log, path, writer } = this.#context;
     const before = this.#versionBefore;
-    const wentBack = before !== null && compareRv(version, before) === -1;
+    const wentBack = compareRv(version, before) === -1;
     if (wentBack) {
       // Events are read with a quorum, so this LIST cannot be older than what we had seen before.
       log(

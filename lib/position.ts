@@ -38,8 +38,7 @@ export class WatchPosition {
   #seenMs: number | null = null;
   /** The highest version of any event met. */
   #highest = "";
-  /** Who waits for the watch to be past a version. */
-  #waiting: { version: string; settle: () => void }[] = [];
+  #historiesLeft = 0;
 
   /** @param position of the checkpoint; null = nothing is known */
   constructor(position: Position | null) {
@@ -58,6 +57,16 @@ export class WatchPosition {
   /** The last resourceVersion met, or the LIST's; null = nothing is known. */
   get rv(): string | null {
     return this.#rv;
+  }
+
+  /** How often the history of before was found to be gone. */
+  get historiesLeft(): number {
+    return this.#historiesLeft;
+  }
+
+  /** The highest version of any event met, that of the last one among them; "" where none was. */
+  get highest(): string {
+    return this.#highest;
   }
 
   /** Where a WATCH resumes; "" where nothing is known. */
@@ -139,13 +148,11 @@ export class WatchPosition {
   }
 
   /**
-   * Settles when the WATCH is past every event that was met so far, so that it shows none of them
-   * again. Where versions know no order, that cannot be told and is not waited for.
+   * Whether the WATCH shows nothing any more that was written up to a version or met so far: it was
+   * seen to be past both. Where versions know no order that cannot be told, and it counts as past.
    */
-  past(): Promise<void> {
-    const version = this.#highest;
-    if (this.#isPast(version)) return Promise.resolve();
-    return new Promise((settle) => this.#waiting.push({ version, settle }));
+  isPast(version: string): boolean {
+    return compareRv(this.#passed, version) !== -1 && compareRv(this.#passed, this.#highest) !== -1;
   }
 
   /** The WATCH has nothing to show up to this version. The next event says more. */
@@ -165,7 +172,7 @@ export class WatchPosition {
     this.#passed = listVersion;
     this.#hasWitness = false;
     this.#listOwed = true;
-    this.#goBack(listVersion);
+    this.#leaveHistory(listVersion);
   }
 
   #set(rv: string, key: Uint32Array, previous: string): boolean {
@@ -178,25 +185,14 @@ export class WatchPosition {
     this.#previous = goesBack ? rv : previous;
     this.#hasWitness = !goesBack;
     this.#witness.set(key);
-    if (goesBack) this.#goBack(rv);
+    if (goesBack) this.#leaveHistory(rv);
     else this.meetListed(rv);
-    if (this.#waiting.length > 0) this.#wake();
     return !goesBack;
   }
 
-  #isPast(version: string): boolean {
-    return this.#rv === null || compareRv(this.#rv, version) !== -1;
-  }
-
-  #wake(): void {
-    for (const { version, settle } of this.#waiting) if (this.#isPast(version)) settle();
-    this.#waiting = this.#waiting.filter(({ version }) => !this.#isPast(version));
-  }
-
-  /** Versions of a history that is gone are waited for by nobody. */
-  #goBack(rv: string): void {
+  /** Versions met before say nothing any more. */
+  #leaveHistory(rv: string): void {
     this.#highest = rv;
-    for (const { settle } of this.#waiting) settle();
-    this.#waiting = [];
+    this.#historiesLeft++;
   }
 }

@@ -92,7 +92,7 @@ export type FromWatch =
   | { type: "batch"; buffer: ArrayBuffer | null; positions: (Position | null)[] }
   /**
    * All events of the LIST asked for by `request` are in the batches before this message, and each
-   * WATCH is past every event that was met by the end of that LIST.
+   * WATCH is past every event that was met or could be by the end of that LIST.
    */
   | { type: "listed"; request: number }
   /** The API server let us in for the first time. */

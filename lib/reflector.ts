@@ -62,12 +62,25 @@ export class Reflector {
   }
 
   /**
-   * Settles when a LIST that began after the call is complete and its events are in the batch.
+   * Settles when a LIST that began after the call is complete, its events are in the batch, and the
+   * WATCH is past all that it could show: also a write of known content that came before the LIST
+   * and is gone in it.
    *
    * @throws Stopped
    */
-  list(): Promise<void> {
-    return this.#lists.ask();
+  async list(): Promise<void> {
+    const { position, times, stop } = this.#context;
+    for (;;) {
+      const version = await this.#lists.ask();
+      const { historiesLeft } = position;
+      // Where etcd went back meanwhile, the LIST says nothing of what can be shown now.
+      while (position.historiesLeft === historiesLeft) {
+        if (position.isPast(version)) return;
+        this.#pass?.hurry();
+        await sleep(times.witnessMs / 10, stop);
+        if (stop.aborted) throw new Stopped();
+      }
+    }
   }
 
   async #watchAlways(): Promise<void> {

@@ -33,11 +33,19 @@ type Shown =
   /** The server forgot the version that it was to begin at. */
   | { what: "refused" };
 
+/** What a check found. */
+export interface StallHooks {
+  /** The WATCH must be ended, for this reason. */
+  onStall(failure: ApiFailure): void;
+  /** A LIST must tell. */
+  onDoubt(reason: string): void;
+}
+
 /** See the head of this file. One for each WATCH. */
 export class StallCheck {
   readonly #context: WatchContext;
   readonly #hasShown: () => boolean;
-  readonly #onStall: (failure: ApiFailure) => void;
+  readonly #hooks: StallHooks;
   readonly #scan = new EventScan();
   #timer: Timer | undefined;
   /** Since when the watch waits for bytes; null = it is held back, or at work. */
@@ -49,21 +57,19 @@ export class StallCheck {
   /** Of the request under way. */
   #controller: AbortController | null = null;
   #isAnswered = false;
+  /** It is asked after the shorter silence. */
+  #isUrgent = false;
+  #isRunning = false;
   #isStopped = false;
   #running: Promise<void> = Promise.resolve();
 
   /**
    * @param hasShown whether this WATCH showed the last event, so that one from P must show it first
-   * @param onStall called with the reason where the WATCH must be ended
    */
-  constructor(
-    context: WatchContext,
-    hasShown: () => boolean,
-    onStall: (failure: ApiFailure) => void,
-  ) {
+  constructor(context: WatchContext, hasShown: () => boolean, hooks: StallHooks) {
     this.#context = context;
     this.#hasShown = hasShown;
-    this.#onStall = onStall;
+    this.#hooks = hooks;
   }
 
   /** The WATCH is open. */
@@ -77,6 +83,17 @@ export class StallCheck {
     clearTimeout(this.#timer);
     this.#controller?.abort(new Stopped());
     await this.#running;
+  }
+
+  /**
+   * The next check need not wait for more than a short silence, `witnessMs`. For one under way it
+   * is too late: whoever waits says it again.
+   */
+  hurry(): void {
+    if (this.#isUrgent || this.#isRunning) return;
+    this.#isUrgent = true;
+    clearTimeout(this.#timer);
+    this.#due();
   }
 
   /** The WATCH waits for bytes from now on. */
@@ -99,9 +116,15 @@ export class StallCheck {
   #due(): void {
     const { clock, times } = this.#context;
     const since = this.#waitsSinceMs;
-    const restMs = since === null ? times.stallMs : since + times.stallMs - clock.nowMs();
+    const silenceMs = this.#isUrgent ? times.witnessMs : times.stallMs;
+    const restMs = since === null ? silenceMs : since + silenceMs - clock.nowMs();
     if (restMs > 0) return this.#arm(restMs);
-    this.#running = this.#ask(seconds(clock.nowMs() - since!)).then(() => this.#arm(times.stallMs));
+    this.#isUrgent = false;
+    this.#isRunning = true;
+    this.#running = this.#ask(seconds(clock.nowMs() - since!)).then(() => {
+      this.#isRunning = false;
+      this.#arm(times.stallMs);
+    });
   }
 
   /** @param silence for how long the WATCH was silent, for messages */
@@ -109,7 +132,7 @@ export class StallCheck {
     this.#isAnswered = false;
     try {
       const reason = await this.#findFault();
-      if (reason !== null) this.#onStall(new ApiFailure(`silent for ${silence}: ${reason}`));
+      if (reason !== null) this.#hooks.onStall(new ApiFailure(`silent for ${silence}: ${reason}`));
     } catch (error) {
       if (error instanceof Stopped) return;
       if (!(error instanceof ApiFailure)) throw error;
@@ -131,6 +154,13 @@ export class StallCheck {
       // What comes up to the mark is of another history than what was passed.
       position.pass(position.rv!);
       return `the server's data went back from resourceVersion ${mark} to ${version}`;
+    }
+    if (compareRv(version, position.highest) === -1) {
+      // Events that a LIST showed are gone, and the WATCH had not come to them.
+      this.#hooks.onDoubt(
+        `resourceVersion ${position.highest} was met and the server is at ${version}`,
+      );
+      return null;
     }
     const shown = await this.#show(mark);
     if (shown.what === "another history") return shown.reason;

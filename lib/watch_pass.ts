@@ -86,9 +86,12 @@ export class WatchPass {
     const { watchSecondsMin, watchSecondsMax } = context.times;
     const span = watchSecondsMax - watchSecondsMin + 1;
     this.#seconds = watchSecondsMin + Math.floor(context.clock.random() * span);
-    this.#stall = new StallCheck(context, () => !this.#isFirst, (failure) => {
-      this.#stalled = failure;
-      this.#controller.abort(failure);
+    this.#stall = new StallCheck(context, () => !this.#isFirst, {
+      onStall: (failure) => {
+        this.#stalled = failure;
+        this.#controller.abort(failure);
+      },
+      onDoubt: (reason) => hooks.onDoubt(reason),
     });
   }
 
@@ -96,6 +99,11 @@ export class WatchPass {
   discard(): void {
     this.#isDiscarded = true;
     this.#controller.abort(new Stopped());
+  }
+
+  /** Somebody waits to know up to which version it has nothing to show. */
+  hurry(): void {
+    this.#stall.hurry();
   }
 
   /** Runs until it ends. @throws ApiFailure where it did not begin; Stopped */

@@ -84,11 +84,10 @@ export class WatchSession {
     }
   }
 
-  /** One complete LIST of all watches. */
+  /** One complete LIST of all watches, each of which is past it then. */
   async #list(request: number): Promise<void> {
     try {
       await Promise.all(this.#reflectors.map((reflector) => reflector.list()));
-      await Promise.all(this.#positions.map((position) => position.past()));
     } catch (error) {
       if (error instanceof Stopped) return;
       throw error;

@@ -122,8 +122,8 @@ export const BREAKAGES: readonly Breakage[] = [
   {
     name: "generations are dropped while a watch lags",
     file: "position.ts",
-    from: "    if (this.#isPast(version)) return Promise.resolve();",
-    to: "    if (version !== null) return Promise.resolve();",
+    from: "    return compareRv(this.#passed, version) !== -1 && compareRv",
+    to: "    return true || compareRv(this.#passed, version) !== -1 && compareRv",
   },
   {
     name: "a failed sync is tried again",

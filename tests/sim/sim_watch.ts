@@ -3,11 +3,12 @@
  * lib/reflector.ts, with the shipped position, and hands on batches in bursts, with pauses.
  */
 
+import { crc32 } from "node:zlib";
 import type { EventBatch } from "../../lib/pipeline.ts";
 import { WatchPosition } from "../../lib/position.ts";
 import type { Position } from "../../lib/protocol.ts";
 import type { Recorder } from "../../lib/recorder.ts";
-import type { Line } from "./history.ts";
+import type { Line, Revision } from "./history.ts";
 import type { LifeIo } from "./life_io.ts";
 import type { Random } from "./random.ts";
 import type { SimApi } from "./sim_api.ts";
@@ -40,6 +41,9 @@ export class SimWatch {
   #isPaying = false;
   #requests: number[] = [];
   #serving: number[] = [];
+  #listVersion = "";
+  /** LISTs that are complete and wait for the WATCH to be past them. */
+  #listed: { requests: number[]; version: string; historiesLeft: number }[] = [];
   #away = 0;
 
   constructor(
@@ -69,7 +73,8 @@ export class SimWatch {
   /** Whether all that the server shows was handed on. */
   get isCaughtUp(): boolean {
     return this.#isConnected && this.#page === null && !this.#isListDue && this.#away === 0 &&
-      this.#requests.length === 0 && this.#cursor !== null && !(this.#isFirst && this.#isChecked) &&
+      this.#requests.length === 0 && this.#listed.length === 0 && this.#cursor !== null &&
+      !(this.#isFirst && this.#isChecked) &&
       this.#api.after(this.#cursor) === undefined;
   }
 
@@ -128,6 +133,7 @@ export class SimWatch {
   /** Something is handed on or not, then time passes. */
   #tick(): void {
     if (this.#random.chance(0.7)) this.#deliver();
+    this.#tellListed();
     this.#io.after(this.#random.between(20, 450), () => this.#tick());
   }
 
@@ -150,13 +156,14 @@ export class SimWatch {
 
   #beginList(): void {
     const version = this.#api.rv;
-    const before = this.#position.rv;
+    const { rv, highest } = this.#position;
     this.#isListDue = false;
     this.#isPaying = true;
     this.#serving = this.#requests;
     this.#requests = [];
     this.#page = this.#api.list();
-    if (before === null || version < Number(before)) {
+    this.#listVersion = String(version);
+    if (rv === null || version < Number(highest)) {
       this.#position.begin(String(version));
       this.#watch(version, false);
     }
@@ -174,11 +181,26 @@ export class SimWatch {
     for (const { rv } of lines) this.#position.meetListed(rv);
     this.#post(lines);
     if (!isLast) return;
-    const requests = this.#serving;
+    const { historiesLeft } = this.#position;
+    this.#listed.push({ requests: this.#serving, version: this.#listVersion, historiesLeft });
     this.#serving = [];
-    this.#position.past().then(() => {
-      // As lib/watch_session.ts does: what is in the batch goes first, and here nothing is left.
-      for (const request of requests) this.#recorder.listed(request);
+  }
+
+  /** As lib/reflector.ts does: a silent WATCH is asked about, what is in the batch goes first. */
+  #tellListed(): void {
+    const isSilent = this.#isConnected && this.#cursor !== null &&
+      !(this.#isFirst && this.#isChecked) && this.#api.after(this.#cursor) === undefined;
+    if (isSilent && this.#listed.length > 0) {
+      if (this.#api.rv < Number(this.#position.highest)) this.#owe(); // It went back.
+      else this.#position.pass(String(this.#api.rv));
+    }
+    this.#listed = this.#listed.filter(({ requests, version, historiesLeft }) => {
+      if (historiesLeft !== this.#position.historiesLeft) {
+        for (const request of requests) this.askForList(request); // Of a history that is gone.
+      } else if (this.#position.isPast(version)) {
+        for (const request of requests) this.#recorder.listed(request);
+      } else return true;
+      return false;
     });
   }
 
@@ -194,7 +216,7 @@ export class SimWatch {
       // A deletion bears the object too; only its version and identity count.
       this.#move(
         String(revision.rv),
-        revision.line?.keys.subarray(0, 4) ?? deletedKey(revision.rv),
+        revision.line?.keys.subarray(0, 4) ?? deletedKey(revision),
       );
       if (revision.line !== null) lines.push(revision.line);
       if (this.#random.chance(0.3)) break;
@@ -223,8 +245,8 @@ export class SimWatch {
   }
 }
 
-function deletedKey(rv: number): Uint32Array {
-  return Uint32Array.of(rv, 1, 2, 3);
+function deletedKey({ rv, name }: Revision): Uint32Array {
+  return Uint32Array.of(rv, crc32(name), 2, 3);
 }
 
 function batchOf(lines: Line[]): EventBatch {

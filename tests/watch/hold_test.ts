@@ -47,7 +47,8 @@ Deno.test("a watch held back goes on where it was: nothing lost, nothing twice, 
 });
 
 Deno.test("a watch held back beyond its deadline is resumed, and that is no failure", async () => {
-  const times = { watchSecondsMin: 1, watchSecondsMax: 1, watchGraceMs: 100 };
+  // On a busy machine the server is late too: only what is held back may be ended by us.
+  const times = { watchSecondsMin: 1, watchSecondsMax: 1, watchGraceMs: 1500 };
   await withServer({}, async (server) => {
     await withEnd(server.url, { times }, async (end) => {
       await untilWatching(end, server);
@@ -115,6 +116,7 @@ Deno.test("a burst while main is behind comes in order, and in full batches", as
       for (let i = 0; i < 600; i++) server.store.create(sampleEvent("a", `e${i}`));
       await until(() => server.watches[0]!.answer.events === 600);
       await until(() => end.waiting >= 3);
+      await new Promise((resolve) => setTimeout(resolve, 500)); // What was sent is read by then.
       // All but one of the pool are under way; the last one is filled before it goes.
       assert(end.waiting <= 4);
       end.release();

@@ -145,6 +145,46 @@ Deno.test("etcd put back behind what the watch passed, but not behind its last e
   });
 });
 
+Deno.test("etcd put back behind what a LIST showed, but not behind the last event: a LIST tells", async () => {
+  await withIdleWatch(async (server, end) => {
+    makeSilent(server);
+    create(server, "e3");
+    end.send({ type: "list", request: 1 });
+    await until(() => end.versions.includes("103")); // The LIST has shown it, the WATCH has not.
+    server.store.rewindTo(102);
+    await until(() => end.logged("went back from resourceVersion 103 to 102").length === 1);
+    await until(() => end.listed.length === 1);
+    create(server, "f3");
+    await until(() => end.names.includes("f3"));
+  });
+});
+
+Deno.test("a LIST of main is told once the WATCH is past it, also past what is gone in it", async () => {
+  await withIdleWatch(async (server, end) => {
+    makeSilent(server);
+    server.store.repeat("a", "e1"); // Known content, as of an annotation.
+    server.store.delete("a", "e1");
+    const before = end.events.length;
+    end.send({ type: "list", request: 1 });
+    await until(() => end.versions.slice(before).includes("102")); // It shows e2 alone.
+    assertEquals(end.listed, []);
+    await until(() => end.listed.length === 1);
+    assert(end.versions.slice(before).includes("103"), `${end.versions}`);
+    assertEquals(countOf(server, "list"), 2);
+  });
+});
+
+Deno.test("a LIST of main on a quiet cluster is told without an event, by one check", async () => {
+  await withIdleWatch(async (server, end) => {
+    server.store.bump(300);
+    server.log.length = 0;
+    end.send({ type: "list", request: 1 });
+    await until(() => end.listed.length === 1);
+    assertEquals(requests(server), ["list", "version", "show 101"]);
+    assertEquals(end.position?.passed, "300");
+  }, { stallMs: 60_000 });
+});
+
 Deno.test("a healthy idle watch goes on undisturbed, for two requests a check", async () => {
   await withIdleWatch(async (server, end) => {
     server.log.length = 0;
