@@ -92,7 +92,6 @@ export class StallCheck {
   hurry(): void {
     if (this.#isUrgent || this.#isRunning) return;
     this.#isUrgent = true;
-    clearTimeout(this.#timer);
     this.#due();
   }
 
@@ -110,6 +109,7 @@ export class StallCheck {
   }
 
   #arm(ms: number): void {
+    clearTimeout(this.#timer);
     if (!this.#isStopped) this.#timer = setTimeout(() => this.#due(), ms);
   }
 
