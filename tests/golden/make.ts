@@ -29,7 +29,7 @@ class PowerLoss extends Error {}
 
 const WATCH = { server: "https://10.0.0.1:6443", namespace: null, fieldSelector: null };
 const SETTINGS: Expected["settings"] = {
-  filterCapacity: 40,
+  filterCapacity: 400,
   batchCount: 3,
   batchDurationSec: 3600,
   identity: "content",
@@ -41,7 +41,7 @@ const GENERATION: Expected["ring"][number] = {
   createdMs: GOLDEN_MS,
   closedMs: null,
   keys: 0,
-  capacity: 40,
+  capacity: 400,
 };
 const NOTHING: Expected["recovered"] = {
   lines: 0,
