@@ -93,17 +93,19 @@ const SCENES: Record<
 
   async unclean(disk) {
     const rig = await start(disk.io);
-    await rig.feed(events(0, 14), [positionAt(13)]);
+    await rig.feed(events(0, 12), [positionAt(11)]);
     await rig.commit.checkpoint();
-    await rig.feed(events(14, 20), [positionAt(19)]);
+    await rig.feed(events(12, 16), [positionAt(15)]);
+    await rig.commit.checkpoint();
+    await rig.feed(events(16, 20), [positionAt(19)]);
     await rig.kill();
     appendTorn(disk.io, sampleEvent(20).slice(0, 100));
     const found = {
       ...USUAL,
-      ring: [{ ...GENERATION, keys: 14 }],
+      ring: [{ ...GENERATION, keys: 16 }],
       clean: false,
-      recovered: { ...NOTHING, lines: 6, highest: "1019" },
-      positions: [{ ...positionAt(13), highest: "1019" }],
+      recovered: { ...NOTHING, lines: 4, highest: "1019" },
+      positions: [{ ...positionAt(15), highest: "1019" }],
     };
     return { found, lines: events(0, 20) };
   },

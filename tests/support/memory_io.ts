@@ -14,7 +14,7 @@ const FIRST_INO = 2 ** 40;
 interface Entry {
   bytes: Uint8Array;
   ino: number;
-  birthMs: number;
+  birthMs: number | null;
   isLocked: boolean;
 }
 
@@ -26,10 +26,8 @@ export class MemoryDisk {
   readonly #files = new Map<string, Entry>();
   #lastIno = FIRST_INO;
 
-  /** @param files paths and contents */
-  constructor(nowMs: number, files: Iterable<[string, Uint8Array]> = []) {
+  constructor(nowMs: number) {
     this.nowMs = nowMs;
-    for (const [path, bytes] of files) this.#make(path).bytes = bytes.slice();
     const next = randomUint32(nowMs);
     this.io = {
       ...realIo,
@@ -51,6 +49,15 @@ export class MemoryDisk {
       },
       syncFolder: () => {},
     };
+  }
+
+  /** Makes a file with this content; it may be one that a checkpoint knows. */
+  put(
+    path: string,
+    bytes: Uint8Array,
+    known: { ino?: number; birthMs?: number | null } = {},
+  ): void {
+    Object.assign(this.#make(path), { bytes: bytes.slice(), ...known });
   }
 
   /** What a file holds. @throws where there is none */
