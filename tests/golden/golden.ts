@@ -38,7 +38,7 @@ export interface Expected {
   /** The process had ended by itself. */
   clean: boolean;
   /** What the start does. */
-  recovered: RecoveryReport;
+  recovered: Pick<RecoveryReport, "lines" | "fileMissing" | "removedLines">;
   /** Where the watches resume. */
   positions: Position[];
   /** resourceVersions of the lines in the destination after the start, in order. */

@@ -43,12 +43,7 @@ const GENERATION: Expected["ring"][number] = {
   keys: 0,
   capacity: 400,
 };
-const NOTHING: Expected["recovered"] = {
-  lines: 0,
-  fileMissing: false,
-  removedLines: 0,
-  highest: null,
-};
+const NOTHING: Expected["recovered"] = { lines: 0, fileMissing: false, removedLines: 0 };
 /** What a scene expects where it says nothing else. */
 const USUAL = { settings: SETTINGS, watches: [WATCH], clean: true, recovered: NOTHING };
 
@@ -104,7 +99,7 @@ const SCENES: Record<
       ...USUAL,
       ring: [{ ...GENERATION, keys: 16 }],
       clean: false,
-      recovered: { ...NOTHING, lines: 4, highest: "1019" },
+      recovered: { ...NOTHING, lines: 4 },
       positions: [{ ...positionAt(15), highest: "1019" }],
     };
     return { found, lines: events(0, 20) };
@@ -160,7 +155,7 @@ const SCENES: Record<
       ...USUAL,
       ring: [{ ...GENERATION, keys: 12 }],
       clean: false,
-      recovered: { ...NOTHING, lines: 9, highest: "1021" },
+      recovered: { ...NOTHING, lines: 9 },
       positions: [{ ...positionAt(11), highest: "1021" }],
     };
     return { found, lines: [...events(0, 14), ...events(15, 22)] };
