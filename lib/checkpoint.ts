@@ -150,13 +150,16 @@ export interface Slots {
  */
 export function readSlots(file: IoFile, path: string): Slots {
   const slots = [0, 1].map((slot) => readSlot(file, slot, path));
-  const valid = slots.filter((slot) => slot !== null && slot !== "damaged")
+  const valid = slots.filter((slot) => typeof slot === "object")
     .toSorted((a, b) => b.sequence - a.sequence);
   const newest = valid[0];
+  const sequence = newest?.sequence ?? 0;
+  // The second write went to the other slot: from then on zeros are a slot that was lost.
+  const isLost = (slot: typeof slots[number]) => slot === "zeros" && sequence > 1;
   return {
     latest: newest?.checkpoint ?? null,
-    sequence: newest?.sequence ?? 0,
-    damaged: slots.filter((slot) => slot === "damaged").length,
+    sequence,
+    damaged: slots.filter((slot) => slot === "damaged" || isLost(slot)).length,
   };
 }
 
@@ -191,10 +194,11 @@ function readSlot(
   file: IoFile,
   slot: number,
   path: string,
-): { checkpoint: Checkpoint; sequence: number } | "damaged" | null {
+): { checkpoint: Checkpoint; sequence: number } | "damaged" | "zeros" {
   const bytes = new Uint8Array(SLOT_BYTES);
-  file.readAt(bytes, slot * SLOT_BYTES);
-  if (isZero(bytes)) return null; // Never written.
+  // The file got its name when it was as long as it ever is.
+  if (file.readAt(bytes, slot * SLOT_BYTES) < SLOT_BYTES) return "damaged";
+  if (isZero(bytes)) return "zeros";
   const view = new DataView(bytes.buffer);
   const sum = view.getUint32(20, true);
   view.setUint32(20, 0, true);

@@ -74,12 +74,14 @@ export function applyRedo(io: Io, folder: string, file: IoFile, mark: FileMark):
   io.syncFolder(folder);
 }
 
-function isRedoOf(bytes: Uint8Array, mark: FileMark): boolean {
+export function isRedoOf(bytes: Uint8Array, mark: FileMark): boolean {
   if (bytes.length < HEAD_BYTES) return false;
-  const view = new DataView(bytes.buffer);
+  const head = bytes.slice(0, HEAD_BYTES);
+  const view = new DataView(head.buffer);
   const sum = view.getUint32(8, true);
   view.setUint32(8, 0, true);
-  return crc32(bytes) === sum && new TextDecoder().decode(bytes.subarray(0, 8)) === MAGIC &&
+  return crc32(bytes.subarray(HEAD_BYTES), crc32(head)) === sum &&
+    new TextDecoder().decode(bytes.subarray(0, 8)) === MAGIC &&
     view.getFloat64(16, true) === mark.ino && view.getFloat64(24, true) === mark.offset;
 }
 
