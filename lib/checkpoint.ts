@@ -7,7 +7,7 @@
  */
 
 import { crc32 } from "node:zlib";
-import { invariant, StateError } from "./errors.ts";
+import { invariant, newerFormat } from "./errors.ts";
 import type { Io, IoFile } from "./io.ts";
 import { pathIn } from "./paths.ts";
 import type { Position } from "./protocol.ts";
@@ -207,11 +207,7 @@ function readSlot(
   }
   const format = view.getUint32(8, true);
   if (format > CHECKPOINT_FORMAT) {
-    throw new StateError(
-      `Cannot use the state file ${JSON.stringify(path)}: a newer release wrote it (format ` +
-        `${format}, this one knows ${CHECKPOINT_FORMAT}). Run that release, or another ` +
-        "--persistence-path.",
-    );
+    throw newerFormat(path, `format ${format}`, `${CHECKPOINT_FORMAT}`);
   }
   const body = bytes.subarray(HEAD_BYTES, HEAD_BYTES + view.getUint32(16, true));
   return {
