@@ -46,7 +46,7 @@ export interface Checkpoint {
   watches: WatchState[];
   /** null where lines go to standard output or a FIFO. */
   file: FileMark | null;
-  /** The process ended by itself after this checkpoint. */
+  /** The process ended by itself after this checkpoint; false where another may have come since. */
   clean: boolean;
   /** Wall clock, ms since 1970. */
   timeMs: number;
@@ -156,11 +156,11 @@ export function readSlots(file: IoFile, path: string): Slots {
   const sequence = newest?.sequence ?? 0;
   // The second write went to the other slot: from then on zeros are a slot that was lost.
   const isLost = (slot: typeof slots[number]) => slot === "zeros" && sequence > 1;
-  return {
-    latest: newest?.checkpoint ?? null,
-    sequence,
-    damaged: slots.filter((slot) => slot === "damaged" || isLost(slot)).length,
-  };
+  const damaged = slots.filter((slot) => slot === "damaged" || isLost(slot)).length;
+  const latest = newest?.checkpoint ?? null;
+  // A damaged slot may be the newer one: then a later run was not as clean as this one.
+  if (latest !== null && damaged > 0) latest.clean = false;
+  return { latest, sequence, damaged };
 }
 
 function create(io: Io, path: string): void {

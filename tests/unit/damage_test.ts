@@ -16,7 +16,7 @@ import {
 } from "../golden/golden.ts";
 import { loggedBy } from "../support/logged.ts";
 import { MemoryDisk } from "../support/memory_io.ts";
-import { Rig } from "../support/rig.ts";
+import { Rig, sampleEvent } from "../support/rig.ts";
 import { randomKeys, randomUint32, testSeed } from "../support/temp.ts";
 
 const SLOT = 64 * 1024;
@@ -101,6 +101,27 @@ Deno.test("A checkpoint file cut anywhere, or a slot that reads as zeros, is dam
     const read = readSlots(file, CHECKPOINT);
     assertEquals([read.damaged, read.sequence], [1, slot === 0 ? sequence - 1 : sequence]);
   }
+});
+
+Deno.test("A clean stop is not believed beside a damaged slot, which may be the newer one", async () => {
+  // A start after a clean stop, killed within its first line: the newer slot is not clean.
+  const disk = diskOf("clean", () => {});
+  const rig = await startOn(disk, "clean");
+  await rig.feed([sampleEvent(3000)]);
+  await rig.kill();
+  const whole = disk.read(GOLDEN_DESTINATION).slice();
+  const destination = disk.io.open(GOLDEN_DESTINATION, { mode: "append" });
+  destination.append(whole.subarray(0, 100));
+  const file = disk.io.open(CHECKPOINT, { mode: "write" });
+  const { sequence, latest } = readSlots(file, CHECKPOINT);
+  assertEquals(latest!.clean, false);
+  file.writeAt(new Uint8Array(100), (sequence % 2) * SLOT);
+  assertEquals(readSlots(file, CHECKPOINT).sequence, sequence - 1);
+  assertEquals(readSlots(file, CHECKPOINT).latest!.clean, false);
+  const { result: again } = await loggedBy(() => startOn(disk, "clean"));
+  await again.stop();
+  assertEquals(again.report.lines, 1);
+  assertEquals(disk.read(GOLDEN_DESTINATION), whole, "the torn line is cut");
 });
 
 Deno.test("A slot that was never written is no damage", async () => {
@@ -514,6 +535,16 @@ Deno.test("A start on one random flipped bit says so, loses nothing and knows no
     const strangers = randomKeys(next, 100);
     for (let index = 0; index < 100; index++) assert(!rig.ring.knows(strangers, 8 * index), where);
   }
+});
+
+Deno.test("A redo file whose destination is gone is never applied to another one", async () => {
+  const disk = diskOf("redo", (files) => files.delete("events.jsonl"));
+  const { result: rig, warnings } = await loggedBy(() => startOn(disk, "redo"));
+  assert(rig.report.fileMissing);
+  assertMatch(warnings.at(-1)!, /^The redo file of \/golden is of no use: its destination is gone/);
+  await rig.stop();
+  const names = disk.io.list(GOLDEN_FOLDER);
+  assertEquals([names.includes("redo"), names.includes("redo.damaged")], [false, true]);
 });
 
 /** Puts the right checksum of bytes [from, end) at `at`, which counts as zeros in it. */
