@@ -1,10 +1,7 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { Buffer } from "node:buffer";
 import { crc32 } from "node:zlib";
 import { CheckpointFile, readSlots } from "../../lib/checkpoint.ts";
 import { StateError } from "../../lib/errors.ts";
-import { Generation } from "../../lib/generation.ts";
-import { isRedoOf } from "../../lib/redo.ts";
 import { readState } from "../../lib/state_report.ts";
 import {
   GOLDEN_DESTINATION,
@@ -16,68 +13,13 @@ import {
 } from "../golden/golden.ts";
 import { loggedBy } from "../support/logged.ts";
 import { MemoryDisk } from "../support/memory_io.ts";
-import { Rig, sampleEvent } from "../support/rig.ts";
+import { Rig, type RigOptions, sampleEvent } from "../support/rig.ts";
 import { randomKeys, randomUint32, testSeed } from "../support/temp.ts";
 
 const SLOT = 64 * 1024;
 const CHECKPOINT = `${GOLDEN_FOLDER}/checkpoint`;
 const FIRST_BLOOM = "1800000000.bloom";
 const SECTORS = 8192;
-const REDO = `${GOLDEN_FOLDER}/redo`;
-const BLOOM = `${GOLDEN_FOLDER}/${FIRST_BLOOM}`;
-
-/** Calls `body` with each bit of [from, end) turned round, one at a time. */
-function eachFlip(
-  bytes: Uint8Array,
-  from: number,
-  end: number,
-  body: (at: number, bit: number) => void,
-): void {
-  for (let at = from; at < end; at++) {
-    for (let bit = 0; bit < 8; bit++) {
-      bytes[at]! ^= 1 << bit;
-      body(at, bit);
-      bytes[at]! ^= 1 << bit;
-    }
-  }
-}
-
-Deno.test("Any flipped bit of a checkpoint damages its slot alone, and the other one is taken", () => {
-  const next = randomUint32(testSeed());
-  const disk = new MemoryDisk(GOLDEN_MS);
-  disk.put(CHECKPOINT, goldenFiles("unclean").get("checkpoint")!);
-  const bytes = disk.read(CHECKPOINT);
-  const file = disk.io.open(CHECKPOINT, { mode: "read" });
-  const whole = readSlots(file, CHECKPOINT);
-  const alone = [0, 1].map((slot) => {
-    const kept = bytes.slice(slot * SLOT, (slot + 1) * SLOT);
-    bytes.fill(0xff, slot * SLOT, (slot + 1) * SLOT);
-    const { latest } = readSlots(file, CHECKPOINT);
-    bytes.set(kept, slot * SLOT);
-    return latest;
-  });
-  assertEquals(whole.damaged, 0);
-  assert(alone[0]!.file!.offset !== alone[1]!.file!.offset);
-  const check = (at: number, bit: number) => {
-    const { latest, damaged } = readSlots(file, CHECKPOINT);
-    assertEquals(damaged, 1, `byte ${at} bit ${bit}`);
-    assertEquals(latest, alone[Math.floor(at / SLOT)]!, `byte ${at} bit ${bit}`);
-  };
-  for (const slot of [0, 1]) {
-    // Head and body bit by bit; in the zeros behind them one random bit of each 16 bytes.
-    const used = bytes.subarray(slot * SLOT, (slot + 1) * SLOT).findLastIndex(Boolean) + 1;
-    const end = slot * SLOT + used;
-    eachFlip(bytes, slot * SLOT, end, check);
-    for (let at = end; at < (slot + 1) * SLOT; at += 16) {
-      const random = Math.min(at + next() % 16, (slot + 1) * SLOT - 1);
-      const bit = next() % 8;
-      bytes[random]! ^= 1 << bit;
-      check(random, bit);
-      bytes[random]! ^= 1 << bit;
-    }
-  }
-  assertEquals(readSlots(file, CHECKPOINT), whole);
-});
 
 Deno.test("A checkpoint file cut anywhere, or a slot that reads as zeros, is damage", () => {
   const disk = new MemoryDisk(GOLDEN_MS);
@@ -135,67 +77,6 @@ Deno.test("A slot that was never written is no damage", async () => {
   assertEquals(readSlots(file, CHECKPOINT).sequence, 1);
 });
 
-Deno.test("Any flipped bit of a generation is counted once, and sets no bit that was not set", () => {
-  for (const folder of ["clean", "generations"]) {
-    const disk = new MemoryDisk(GOLDEN_MS);
-    disk.put(BLOOM, goldenFiles(folder).get(FIRST_BLOOM)!);
-    const bytes = disk.read(BLOOM);
-    const whole = bytes.slice();
-    const open = () => {
-      const generation = Generation.open(disk.io, BLOOM);
-      assert(generation instanceof Generation);
-      return generation;
-    };
-    const { header, keys } = open();
-    const check = (at: number, bit: number) => {
-      const where = `${folder} byte ${at} bit ${bit}`;
-      const flipped = bytes.slice(SECTORS);
-      const opened = open();
-      assertEquals(opened.damaged, 1, where);
-      // Of a closed generation one slot may be from before: then the ring closes it again.
-      const { closedMs } = opened.header;
-      assert(closedMs === header.closedMs || at < SECTORS && closedMs === 0, where);
-      assertEquals({ ...opened.header, closedMs }, { ...header, closedMs }, where);
-      // What it holds in memory is what it writes: the flipped sector is empty, all others are as
-      // they were. So no key is known that was not known before.
-      const expected = whole.slice(SECTORS);
-      let lost = 0;
-      if (at >= SECTORS) {
-        const start = (at - SECTORS) & ~511;
-        lost = expected[start + 4]!;
-        expected.fill(0, start, start + 512);
-      }
-      assertEquals(opened.keys, keys - lost, where);
-      opened.writeDirty();
-      assert(Buffer.compare(bytes.subarray(SECTORS), expected) === 0, where);
-      bytes.set(flipped, SECTORS);
-    };
-    eachFlip(bytes, 0, 512, check);
-    eachFlip(bytes, 4096, 4608, check);
-    eachFlip(bytes, SECTORS, bytes.length, check);
-    if (folder === "clean") { // The zeros beside the slots are the same in each file.
-      eachFlip(bytes, 512, 4096, check);
-      eachFlip(bytes, 4608, SECTORS, check);
-    }
-    assertEquals(bytes, whole);
-  }
-});
-
-Deno.test("Any flipped bit of a redo file makes it worth nothing", () => {
-  const bytes = goldenFiles("redo").get("redo")!;
-  const disk = new MemoryDisk(GOLDEN_MS);
-  disk.put(CHECKPOINT, goldenFiles("redo").get("checkpoint")!);
-  const mark = CheckpointFile.open(disk.io, GOLDEN_FOLDER).latest!.file!;
-  assert(isRedoOf(bytes, mark, REDO));
-  eachFlip(bytes, 0, bytes.length, (at, bit) => {
-    assert(!isRedoOf(bytes, mark, REDO), `byte ${at} bit ${bit}`);
-  });
-  for (let length = 0; length < bytes.length; length++) {
-    assert(!isRedoOf(bytes.slice(0, length), mark, REDO), `${length} bytes`);
-  }
-  assert(isRedoOf(bytes, mark, REDO));
-});
-
 type Files = Map<string, Uint8Array>;
 type Damage = (files: Files) => void;
 
@@ -241,9 +122,9 @@ function diskOf(folder: string, damage: Damage): MemoryDisk {
   return disk;
 }
 
-function startOn(disk: MemoryDisk, folder: string): Promise<Rig> {
+function startOn(disk: MemoryDisk, folder: string, options: RigOptions = {}): Promise<Rig> {
   const { settings, watches } = goldenExpected(folder);
-  return Rig.start(GOLDEN_FOLDER, { ...settings, watches, io: disk.io });
+  return Rig.start(GOLDEN_FOLDER, { ...settings, watches, io: disk.io, ...options });
 }
 
 /** `status`, with no time between two looks at what is damaged. */
@@ -251,8 +132,8 @@ async function problemsOf({ io }: MemoryDisk): Promise<string[]> {
   return (await readState({ ...io, sleep: () => Promise.resolve() }, GOLDEN_FOLDER)).problems;
 }
 
-function linesOn(disk: MemoryDisk): string[] {
-  return new TextDecoder().decode(disk.read(GOLDEN_DESTINATION)).split("\n").slice(0, -1);
+function linesOn(disk: MemoryDisk, path = GOLDEN_DESTINATION): string[] {
+  return new TextDecoder().decode(disk.read(path)).split("\n").slice(0, -1);
 }
 
 /** The lines that a start finds in a folder, by its name. */
@@ -535,6 +416,25 @@ Deno.test("A start on one random flipped bit says so, loses nothing and knows no
     const strangers = randomKeys(next, 100);
     for (let index = 0; index < 100; index++) assert(!rig.ring.knows(strangers, 8 * index), where);
   }
+});
+
+Deno.test("Beside a damaged slot that named a newer destination, lines of that one come again", async () => {
+  const newer = `${GOLDEN_FOLDER}/newer.jsonl`;
+  const disk = diskOf("clean", () => {});
+  const restart = () => startOn(disk, "clean", { destination: newer });
+  const rig = await restart();
+  await rig.feed([sampleEvent(3000), sampleEvent(3001)]);
+  await rig.kill();
+  const file = disk.io.open(CHECKPOINT, { mode: "write" });
+  file.writeAt(new Uint8Array(100), (readSlots(file, CHECKPOINT).sequence % 2) * SLOT);
+  const { result: again, warnings } = await loggedBy(restart);
+  await again.feed([...events.get("clean")!, sampleEvent(3000), sampleEvent(3001)]);
+  await again.stop();
+  assertEquals(warnings.length, 1);
+  assertMatch(warnings[0]!, SLOT_WARNING[0]!);
+  assertEquals(linesOn(disk), events.get("clean")!);
+  const twice = [3000, 3001, 3000, 3001].map((n) => sampleEvent(n));
+  assertEquals(linesOn(disk, newer), twice);
 });
 
 Deno.test("A redo file whose destination is gone is never applied to another one", async () => {
