@@ -254,11 +254,11 @@ export class Ring {
     this.#generations.push(generation);
     if (generation.damaged === 0) return;
     this.#damaged += generation.damaged;
-    generation.rewriteAll(); // Or the next damage may find no header slot left.
     log.warning(
       `${generation.damaged} damaged place(s) in ${generation.path}: emptied. Events they ` +
         "remembered may be written again; none is lost.",
     );
+    generation.rewriteAll(); // Or the next damage may find no header slot left.
   }
 
   #setAside(path: string): void {
