@@ -93,8 +93,8 @@ export function setAsideRedo(io: Io, folder: string, fault: string): void {
   io.rename(path, `${path}.damaged`);
   io.syncFolder(folder);
   log.warning(
-    `The redo file of ${folder} ${fault}: renamed to ${path}.damaged. A repair of the destination ` +
-      "that it was for was not finished: lines at its end may be there twice, or only in that file.",
+    `The redo file of ${folder} ${fault}: renamed to ${path}.damaged. Lines of the ` +
+      "destination's end may stand in that file alone; their events are written again.",
   );
 }
 

@@ -330,11 +330,10 @@ const TABLE: Row[] = [
     removes: ["redo"],
   },
   {
-    what: "the redo file, half copied: one line of the destination is of two",
+    what: "the redo file, half copied: what is not copied comes again",
     folder: "redo",
     damage: flip("redo", 1000),
     warnings: [REDO_WARNING],
-    broken: 1,
     leaves: ["redo.damaged", "removed-1800000000.lines"],
     removes: ["redo"],
   },
@@ -343,7 +342,6 @@ const TABLE: Row[] = [
     folder: "redo",
     damage: cut("redo", 20),
     warnings: [REDO_WARNING],
-    broken: 1,
     leaves: ["redo.damaged"],
     removes: ["redo"],
   },
@@ -353,7 +351,7 @@ const TABLE: Row[] = [
     damage: flip("checkpoint", 100, SLOT + 100),
     problems: ["2 damaged checkpoint slot(s)"],
     warnings: [...NO_SLOT, /^The redo file of \/golden is of no use: .*redo\.damaged/],
-    repeats: 9,
+    repeats: 5,
     broken: 1,
     leaves: ["redo.damaged"],
     removes: ["redo"],
@@ -411,7 +409,7 @@ Deno.test("A start on one random flipped bit says so, loses nothing and knows no
     assertEquals(warnings.length, 1, where);
     // A redo file is read by a start alone.
     assertEquals(problems.length, name === "redo" ? 0 : 1, where);
-    assertEquals(broken, name === "redo" ? 1 : 0, where);
+    assertEquals(broken, 0, where);
     assert(repeats <= (name.endsWith(".bloom") ? 20 : 0), `${where}: ${repeats} lines twice`);
     const strangers = randomKeys(next, 100);
     for (let index = 0; index < 100; index++) assert(!rig.ring.knows(strangers, 8 * index), where);
