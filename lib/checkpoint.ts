@@ -7,7 +7,7 @@
  */
 
 import { crc32 } from "node:zlib";
-import { invariant, StateError } from "./errors.ts";
+import { invariant, newerFormat } from "./errors.ts";
 import type { Io, IoFile } from "./io.ts";
 import { pathIn } from "./paths.ts";
 import type { Position } from "./protocol.ts";
@@ -46,7 +46,7 @@ export interface Checkpoint {
   watches: WatchState[];
   /** null where lines go to standard output or a FIFO. */
   file: FileMark | null;
-  /** The process ended by itself after this checkpoint. */
+  /** The process ended by itself after this checkpoint; false where another may have come since. */
   clean: boolean;
   /** Wall clock, ms since 1970. */
   timeMs: number;
@@ -150,14 +150,17 @@ export interface Slots {
  */
 export function readSlots(file: IoFile, path: string): Slots {
   const slots = [0, 1].map((slot) => readSlot(file, slot, path));
-  const valid = slots.filter((slot) => slot !== null && slot !== "damaged")
+  const valid = slots.filter((slot) => typeof slot === "object")
     .toSorted((a, b) => b.sequence - a.sequence);
   const newest = valid[0];
-  return {
-    latest: newest?.checkpoint ?? null,
-    sequence: newest?.sequence ?? 0,
-    damaged: slots.filter((slot) => slot === "damaged").length,
-  };
+  const sequence = newest?.sequence ?? 0;
+  // The second write went to the other slot: from then on zeros are a slot that was lost.
+  const isLost = (slot: typeof slots[number]) => slot === "zeros" && sequence > 1;
+  const damaged = slots.filter((slot) => slot === "damaged" || isLost(slot)).length;
+  const latest = newest?.checkpoint ?? null;
+  // A damaged slot may be the newer one: then a later run was not as clean as this one.
+  if (latest !== null && damaged > 0) latest.clean = false;
+  return { latest, sequence, damaged };
 }
 
 function create(io: Io, path: string): void {
@@ -191,10 +194,11 @@ function readSlot(
   file: IoFile,
   slot: number,
   path: string,
-): { checkpoint: Checkpoint; sequence: number } | "damaged" | null {
+): { checkpoint: Checkpoint; sequence: number } | "damaged" | "zeros" {
   const bytes = new Uint8Array(SLOT_BYTES);
-  file.readAt(bytes, slot * SLOT_BYTES);
-  if (isZero(bytes)) return null; // Never written.
+  // The file got its name when it was as long as it ever is.
+  if (file.readAt(bytes, slot * SLOT_BYTES) < SLOT_BYTES) return "damaged";
+  if (isZero(bytes)) return "zeros";
   const view = new DataView(bytes.buffer);
   const sum = view.getUint32(20, true);
   view.setUint32(20, 0, true);
@@ -203,11 +207,7 @@ function readSlot(
   }
   const format = view.getUint32(8, true);
   if (format > CHECKPOINT_FORMAT) {
-    throw new StateError(
-      `Cannot use the state file ${JSON.stringify(path)}: a newer release wrote it (format ` +
-        `${format}, this one knows ${CHECKPOINT_FORMAT}). Run that release, or another ` +
-        "--persistence-path.",
-    );
+    throw newerFormat(path, `format ${format}`, `${CHECKPOINT_FORMAT}`);
   }
   const body = bytes.subarray(HEAD_BYTES, HEAD_BYTES + view.getUint32(16, true));
   return {

@@ -26,6 +26,14 @@ export class StateError extends ExitError {
   readonly exitCode = 65;
 }
 
+/** Says that a file of the state folder is of a format that this release does not know. */
+export function newerFormat(path: string, found: string, known: string): StateError {
+  return new StateError(
+    `Cannot use the state file ${JSON.stringify(path)}: a newer release wrote it (${found}, this ` +
+      `one knows ${known}). Run that release, or another --persistence-path.`,
+  );
+}
+
 /** EX_UNAVAILABLE: no cluster configuration, or no API server within --start-timeout. */
 export class ClusterError extends ExitError {
   readonly exitCode = 69;

@@ -6,7 +6,7 @@
 
 import { crc32 } from "node:zlib";
 import { type BloomShape, PROBES_MAX, SECTOR_BYTES } from "./bloom.ts";
-import { StateError } from "./errors.ts";
+import { newerFormat } from "./errors.ts";
 import { IDENTITY_VERSION } from "./identity.ts";
 import type { IoFile } from "./io.ts";
 import type { IdentityMode } from "./protocol.ts";
@@ -123,11 +123,8 @@ function decodeHeader(
   if (
     format > GENERATION_FORMAT || identityVersion > IDENTITY_VERSION || identityMode === undefined
   ) {
-    throw new StateError(
-      `Cannot use the state file ${JSON.stringify(path)}: a newer release wrote it (format ` +
-        `${format}, identity ${identityVersion}; this one knows ${GENERATION_FORMAT} and ` +
-        `${IDENTITY_VERSION}). Run that release, or another --persistence-path.`,
-    );
+    const found = `format ${format}, identity ${identityVersion}`;
+    throw newerFormat(path, found, `${GENERATION_FORMAT} and ${IDENTITY_VERSION}`);
   }
   const shape = { sectors: view.getUint32(28, true), probes: view.getUint32(32, true) };
   if (shape.sectors === 0 || shape.probes === 0 || shape.probes > PROBES_MAX) return "damaged";

@@ -15,6 +15,7 @@ import { log } from "./log.ts";
 import { type EventBatch, Pipeline, type PipelineCounts } from "./pipeline.ts";
 import type { Position } from "./protocol.ts";
 import { recover, type RecoveryReport } from "./recovery.ts";
+import { setAsideRedo } from "./redo.ts";
 import { Refresh } from "./refresh.ts";
 import { Ring } from "./ring.ts";
 import type { Settings } from "./settings.ts";
@@ -118,7 +119,14 @@ export class Recorder {
       );
     }
     const ring = inStateFolder(folder, () => Ring.open(io, { ...settings, folder }));
+    if (checkpoints.latest === null && checkpoints.damaged === 0 && ring.generations.length > 0) {
+      log.warning(
+        `No checkpoint beside ${ring.generations.length} generation(s) in ${folder}: lines written ` +
+          "after the last one may be written again.",
+      );
+    }
     const recovered = await recover(io, ring, checkpoints, { folder, identity });
+    inStateFolder(folder, () => setAsideRedo(io, folder, "is of no use: its destination is gone"));
     log.info(
       `State in ${folder}: ${ring.generations.length} generation(s) with ${ring.keys} key(s).`,
     );

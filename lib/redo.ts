@@ -9,11 +9,15 @@
 
 import { crc32 } from "node:zlib";
 import type { FileMark } from "./checkpoint.ts";
+import { newerFormat } from "./errors.ts";
 import type { Io, IoFile } from "./io.ts";
+import { log } from "./log.ts";
 import { pathIn } from "./paths.ts";
 
 const NAME = "redo";
-const MAGIC = "KEPREDO1";
+const MAGIC = "KEPREDO";
+/** Version of the file format that this program writes, a digit behind the magic. */
+const FORMAT = "1";
 /** magic (8), checksum (4), pad (4), inode (8), offset (8), then the bytes of the new tail. */
 const HEAD_BYTES = 32;
 
@@ -43,7 +47,7 @@ export function writeRedo(
   writeWhole(io, folder, name, removed);
   const head = new Uint8Array(HEAD_BYTES);
   const view = new DataView(head.buffer);
-  head.set(new TextEncoder().encode(MAGIC));
+  head.set(new TextEncoder().encode(MAGIC + FORMAT));
   view.setFloat64(16, mark.ino, true);
   view.setFloat64(24, mark.offset, true);
   view.setUint32(8, [head, ...kept].reduce((sum, bytes) => crc32(bytes, sum), 0), true);
@@ -52,6 +56,8 @@ export function writeRedo(
 
 /**
  * Does what the redo file of the folder says, where there is one for this file; then removes it.
+ *
+ * @throws StateError where a newer release wrote it; the operating system's errors
  */
 export function applyRedo(io: Io, folder: string, file: IoFile, mark: FileMark): void {
   const path = pathIn(folder, NAME);
@@ -64,23 +70,51 @@ export function applyRedo(io: Io, folder: string, file: IoFile, mark: FileMark):
   } finally {
     redo.close();
   }
-  if (isRedoOf(bytes, mark)) {
-    // Cut off first, so that what a failed sync left is written anew: see lib/unsynced.ts.
-    file.truncate(mark.offset);
-    file.writeAt(bytes.subarray(HEAD_BYTES), mark.offset);
-    file.syncNow();
+  if (!isRedoOf(bytes, mark, path)) {
+    return setAsideRedo(io, folder, "is damaged, or of another destination");
   }
+  // Cut off first, so that what a failed sync left is written anew: see lib/unsynced.ts.
+  file.truncate(mark.offset);
+  file.writeAt(bytes.subarray(HEAD_BYTES), mark.offset);
+  file.syncNow();
   io.remove(path);
   io.syncFolder(folder);
 }
 
-function isRedoOf(bytes: Uint8Array, mark: FileMark): boolean {
+/**
+ * Puts a redo file out of the way that cannot be used: a later start must not take it for its own,
+ * and what it holds may be the only whole copy of some lines.
+ *
+ * @param fault what is wrong with it
+ */
+export function setAsideRedo(io: Io, folder: string, fault: string): void {
+  const path = pathIn(folder, NAME);
+  if (io.stat(path) === null) return;
+  io.rename(path, `${path}.damaged`);
+  io.syncFolder(folder);
+  log.warning(
+    `The redo file of ${folder} ${fault}: renamed to ${path}.damaged. Lines of the ` +
+      "destination's end may stand in that file alone; their events are written again.",
+  );
+}
+
+/**
+ * Whether this is a whole redo file for the destination of the mark.
+ *
+ * @throws StateError where a newer release wrote it
+ */
+export function isRedoOf(bytes: Uint8Array, mark: FileMark, path: string): boolean {
   if (bytes.length < HEAD_BYTES) return false;
-  const view = new DataView(bytes.buffer);
+  const head = bytes.slice(0, HEAD_BYTES);
+  const view = new DataView(head.buffer);
   const sum = view.getUint32(8, true);
   view.setUint32(8, 0, true);
-  return crc32(bytes) === sum && new TextDecoder().decode(bytes.subarray(0, 8)) === MAGIC &&
-    view.getFloat64(16, true) === mark.ino && view.getFloat64(24, true) === mark.offset;
+  const name = new TextDecoder().decode(head.subarray(0, 8));
+  const isWhole = crc32(bytes.subarray(HEAD_BYTES), crc32(head)) === sum && name.startsWith(MAGIC);
+  if (!isWhole) return false;
+  const format = name.slice(MAGIC.length);
+  if (format !== FORMAT) throw newerFormat(path, `format ${format}`, FORMAT);
+  return view.getFloat64(16, true) === mark.ino && view.getFloat64(24, true) === mark.offset;
 }
 
 /** A file appears under its name only when all of it is durable. */

@@ -258,6 +258,7 @@ export class Ring {
       `${generation.damaged} damaged place(s) in ${generation.path}: emptied. Events they ` +
         "remembered may be written again; none is lost.",
     );
+    generation.rewriteAll(); // Or the next damage may find no header slot left.
   }
 
   #setAside(path: string): void {

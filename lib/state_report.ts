@@ -49,7 +49,7 @@ export interface StateReport {
   damagedFiles: string[];
   /** `.bloom` files that this program did not write; it leaves them alone. */
   foreignFiles: string[];
-  /** `.bloom.damaged` files: set aside by an earlier start. */
+  /** `….damaged` files, a generation or a redo: set aside by an earlier start. */
   setAsideFiles: string[];
   /** `removed-….lines` files: what earlier starts took out of the destination. */
   removedLinesFiles: string[];
@@ -81,7 +81,7 @@ export async function readState(io: Io, folder: string): Promise<StateReport> {
     allowedFalsePositives: sum(generations, (one) => one.allowedFalsePositives),
     damagedFiles,
     foreignFiles,
-    setAsideFiles: names.filter((name) => name.endsWith(".bloom.damaged")),
+    setAsideFiles: names.filter((name) => name.endsWith(".damaged")),
     removedLinesFiles: names.filter((name) => /^removed-\d+\.lines$/.test(name)),
     redoBytes: names.includes("redo") ? io.stat(pathIn(folder, "redo"))?.size ?? null : null,
   };

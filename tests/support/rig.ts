@@ -3,12 +3,12 @@
  * as if they had come in a batch. A crash is simulated by closing every file and forgetting all.
  */
 
-import { type Checkpoint, readSlots } from "../../lib/checkpoint.ts";
+import { type Checkpoint, readSlots, type WatchState } from "../../lib/checkpoint.ts";
 import type { Commit } from "../../lib/commit.ts";
 import type { Io, IoFile } from "../../lib/io.ts";
 import { LineKeys } from "../../lib/line_keys.ts";
 import type { EventBatch } from "../../lib/pipeline.ts";
-import type { IdentityMode } from "../../lib/protocol.ts";
+import type { IdentityMode, Position } from "../../lib/protocol.ts";
 import { realIo } from "../../lib/real_io.ts";
 import { Recorder } from "../../lib/recorder.ts";
 import type { RecoveryReport } from "../../lib/recovery.ts";
@@ -97,7 +97,12 @@ export interface RigOptions {
   batchDurationSec?: number;
   syncIntervalMs?: number;
   identity?: IdentityMode;
+  /** Names of the watches; one of all namespaces where it is not given. */
+  watches?: Omit<WatchState, "position">[];
 }
+
+const ALL_NAMESPACES = { server: "https://127.0.0.1:6443", namespace: null, fieldSelector: null };
+const FIRST = { rv: "1", witness: null, previous: "1", highest: "1", listOwed: false };
 
 /** A running instance, without its watch. */
 export class Rig {
@@ -138,7 +143,7 @@ export class Rig {
         identity: options.identity ?? "content",
         syncIntervalMs: options.syncIntervalMs ?? 5,
       },
-      watches: [{ server: "https://127.0.0.1:6443", namespace: null, fieldSelector: null }],
+      watches: options.watches ?? [ALL_NAMESPACES],
       pid: Deno.pid,
       askForList: (request) => requests.push(request),
       onFatal: (error) => fatal.push(error),
@@ -158,14 +163,15 @@ export class Rig {
     return this.#recorder.recovered;
   }
 
+  /** Where the watches stood at the start. */
+  get positions(): (Position | null)[] {
+    return this.#recorder.positions;
+  }
+
   /** Deals with a batch of these lines. @throws what ended the process meanwhile */
-  async feed(lines: string[]): Promise<void> {
-    await this.#until((done) =>
-      this.#recorder.take({
-        events: batchOf(lines),
-        positions: [{ rv: "1", witness: null, previous: "1", highest: "1", listOwed: false }],
-      }, done)
-    );
+  async feed(lines: string[], positions: Position[] = [FIRST]): Promise<void> {
+    const events = batchOf(lines);
+    await this.#until((done) => this.#recorder.take({ events, positions }, done));
   }
 
   /** A LIST that was asked for is complete. */
