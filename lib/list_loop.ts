@@ -82,12 +82,19 @@ export class ListLoop {
     writer.offer();
   }
 
+  /** The last demand so far: a LIST that pays a later one begins after now. */
+  get demanded(): number {
+    return this.#demanded;
+  }
+
   /**
    * The version of a LIST that began after the last doubt: the position's one can be trusted not to
-   * be of a history that is gone. Settles with its first page. @throws Stopped
+   * be of a history that is gone. One that pays a demand later than `since` will do too, and the
+   * one still owed proves it later: while it is waited for, no watch runs, and what is overwritten
+   * is lost. Settles with its first page. @throws Stopped
    */
-  async version(): Promise<string> {
-    while (this.#versionServes < this.#owed) await this.#next();
+  async version(since: number): Promise<string> {
+    while (this.#versionServes < this.#owed && this.#versionServes <= since) await this.#next();
     return this.#version;
   }
 

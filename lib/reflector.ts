@@ -31,6 +31,8 @@ export class Reflector {
   #rung: Rung = "previous";
   /** Nothing has begun on the rung "last" or "list" since a LIST was made for it. */
   #isFresh = true;
+  /** The last demand for a LIST when the WATCH that is in doubt was asked for. */
+  #listsBefore = 0;
   #failuresAtVersion = 0;
   #withBookmarks = true;
   #hasBegun = false;
@@ -73,6 +75,7 @@ export class Reflector {
     if (position.rv === null) this.#rung = "list";
     for (;;) {
       const from = await this.#startingPoint();
+      if (this.#rung !== "last") this.#listsBefore = this.#lists.demanded;
       const isChecked = this.#rung === "previous";
       const beganMs = clock.nowMs();
       let report: WatchReport;
@@ -91,7 +94,7 @@ export class Reflector {
   async #startingPoint(): Promise<string> {
     const { position } = this.#context;
     if (this.#rung === "previous") return position.previous;
-    const listVersion = await this.#lists.version();
+    const listVersion = await this.#lists.version(this.#listsBefore);
     // The rung is looked at again: the LIST may have found that etcd went back.
     return this.#rung === "last" ? position.rv! : listVersion;
   }
