@@ -33,6 +33,8 @@ export class Reflector {
   #isFresh = true;
   /** The last demand for a LIST when the WATCH that is in doubt was asked for. */
   #listsBefore = 0;
+  /** The history at our position went: no watch runs until a LIST tells where to go on. */
+  #isListUrgent = false;
   #failuresAtVersion = 0;
   #withBookmarks = true;
   #hasBegun = false;
@@ -94,7 +96,7 @@ export class Reflector {
   async #startingPoint(): Promise<string> {
     const { position } = this.#context;
     if (this.#rung === "previous") return position.previous;
-    const listVersion = await this.#lists.version(this.#listsBefore);
+    const listVersion = await this.#lists.version(this.#listsBefore, this.#isListUrgent);
     // The rung is looked at again: the LIST may have found that etcd went back.
     return this.#rung === "last" ? position.rv! : listVersion;
   }
@@ -171,6 +173,7 @@ export class Reflector {
   async #refused(from: string, failure: ApiFailure): Promise<void> {
     this.#context.log("INFO", `${this.#what} from ${from} was refused: ${failure.message}`);
     const wasListVersion = this.#rung === "list";
+    this.#isListUrgent = !wasListVersion;
     this.#climb(`resourceVersion ${from} is not to be had`);
     // Even the version of a LIST just made: the server forgets faster than we can ask.
     if (wasListVersion) await this.#outage.failed(this.#what, failure);
@@ -178,6 +181,7 @@ export class Reflector {
 
   /** A failure of which the version may be the cause, unless the watch got on from there. */
   async #failed(failure: ApiFailure, hasMoved: boolean): Promise<void> {
+    this.#isListUrgent = false;
     if (!hasMoved && ++this.#failuresAtVersion >= VERSION_FAILURES_MAX) {
       this.#climb(`${VERSION_FAILURES_MAX} watches in a row failed: ${failure.message}`);
     }

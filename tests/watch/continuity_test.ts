@@ -244,6 +244,26 @@ Deno.test("P refused while a LIST runs that began after it: the watch does not w
   });
 });
 
+Deno.test("refused soon after a LIST: the next one does not wait for the interval, as no watch runs", async () => {
+  await withServer({}, async (server) => {
+    create(server, "e1", "e2");
+    await withEnd(server.url, { times: { listIntervalMs: 60_000 } }, async (end) => {
+      await until(() => end.isSettled && server.watches.length === 1);
+      create(server, "e3", "e4");
+      await until(() => end.names.includes("e4"));
+      server.store.bump(200);
+      server.store.compact();
+      server.dropConnections("end");
+      await until(() => requests(server).length === 6);
+      await untilSettled(end, server);
+      assertEquals(requests(server), [
+        ...["list", "watch 102"],
+        ...["watch 103", "list", "watch 104", "watch 200"],
+      ]);
+    });
+  });
+});
+
 Deno.test("every version refused for long: no hot loop, LISTs keep their interval, then it goes on", async () => {
   await withServer({}, async (server) => {
     const position = await positionAfterAll(server, "e1", "e2");
