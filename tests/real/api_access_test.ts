@@ -118,7 +118,14 @@ ownTest(
     "replaced too, then all that happened meanwhile is written (fault 16)",
   [],
   async (scene, server) => {
-    const program = await scene.run();
+    // The server reads its own file, by which it knows its clients, again too.
+    const caFile = `${scene.folder}/ca.crt`;
+    const kubeconfig = `${scene.folder}/kubeconfig`;
+    Deno.copyFileSync(server.caFile, caFile);
+    const { clusters, ...rest } = JSON.parse(Deno.readTextFileSync(server.kubeconfig));
+    clusters[0].cluster["certificate-authority"] = caFile;
+    Deno.writeTextFileSync(kubeconfig, JSON.stringify({ clusters, ...rest }));
+    const program = await scene.run({ args: ["--kubeconfig", kubeconfig] });
     await scene.create(3);
     await scene.settled();
 
@@ -128,9 +135,9 @@ ownTest(
     await server.stopApiServer("SIGKILL");
     await server.startApiServer();
     await program.says("UnknownIssuer");
-    Deno.writeTextFileSync(server.caFile, "no certificate\n");
+    Deno.writeTextFileSync(caFile, "no certificate\n");
     await overwrite(scene, "meanwhile");
-    Deno.writeTextFileSync(server.caFile, pki.ca);
+    Deno.writeTextFileSync(caFile, pki.ca);
     await program.says("The credentials changed; new ones are in use.", 0, 90_000);
     await scene.isRight();
   },
