@@ -26,7 +26,7 @@ export interface WatchFate {
 }
 
 /** Nothing happens to it. */
-const UNHARMED: WatchFate = { seconds: null, bytes: Infinity };
+export const UNHARMED: WatchFate = { seconds: null, bytes: Infinity };
 
 /** See the head of this file. */
 export class Relay implements AsyncDisposable {
