@@ -23,8 +23,8 @@ export class ListLoop {
   #paid = 0;
   /** The demand that pays what the position owes. */
   #owed = 0;
-  /** The last demand of main, which does not wait for the interval. */
-  #asked = 0;
+  /** The last demand that does not wait for the interval. */
+  #urgent = 0;
   #reason = "";
   /** The version of the LIST begun last, and the last demand that it pays. */
   #version = "";
@@ -70,7 +70,7 @@ export class ListLoop {
    */
   async ask(): Promise<string> {
     const demand = this.#demand("main asked for it");
-    this.#asked = demand;
+    this.#hurry(demand);
     while (this.#paid < demand) await this.#next();
     return this.#version;
   }
@@ -87,12 +87,25 @@ export class ListLoop {
     writer.offer();
   }
 
+  /** The last demand so far: a LIST that pays a later one begins after now. */
+  get demanded(): number {
+    return this.#demanded;
+  }
+
   /**
    * The version of a LIST that began after the last doubt: the position's one can be trusted not to
-   * be of a history that is gone. Settles with its first page. @throws Stopped
+   * be of a history that is gone. One that pays a demand later than `since` will do too, and the
+   * one still owed proves it later: while it is waited for, no watch runs, and what is overwritten
+   * is lost. Settles with its first page.
+   *
+   * @param isUrgent the interval of LISTs is not waited for either
+   * @throws Stopped
    */
-  async version(): Promise<string> {
-    while (this.#versionServes < this.#owed) await this.#next();
+  async version(since: number, isUrgent: boolean): Promise<string> {
+    while (this.#versionServes < this.#owed && this.#versionServes <= since) {
+      if (isUrgent) this.#hurry(this.#owed);
+      await this.#next();
+    }
     return this.#version;
   }
 
@@ -145,10 +158,10 @@ export class ListLoop {
     this.#change();
   }
 
-  /** Waits until the next LIST may begin, or until main asks for one. @throws Stopped */
+  /** Waits until the next LIST may begin, or until one is urgent. @throws Stopped */
   async #keepInterval(): Promise<void> {
     const { clock, stop, times } = this.#context;
-    while (this.#asked <= this.#paid) {
+    while (this.#urgent <= this.#paid) {
       const waitMs = this.#beganMs + times.listIntervalMs - clock.nowMs();
       if (waitMs <= 0) return;
       const timer = new AbortController();
@@ -163,6 +176,12 @@ export class ListLoop {
     this.#demanded++;
     this.#change();
     return this.#demanded;
+  }
+
+  #hurry(demand: number): void {
+    if (demand <= this.#urgent) return;
+    this.#urgent = demand;
+    this.#change();
   }
 
   /** Settles at the next change of anything here. @throws Stopped */

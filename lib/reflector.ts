@@ -33,6 +33,10 @@ export class Reflector {
   #rung: Rung = "previous";
   /** Nothing has begun on a rung other than "previous" since a LIST was made for it. */
   #isFresh = true;
+  /** The last demand for a LIST when the WATCH that is in doubt was asked for. */
+  #listsBefore = 0;
+  /** The history at our position went: no watch runs until a LIST tells where to go on. */
+  #isListUrgent = false;
   #failuresAtVersion = 0;
   #withBookmarks = true;
   #hasBegun = false;
@@ -88,6 +92,8 @@ export class Reflector {
     if (position.rv === null) this.#rung = "list";
     for (;;) {
       const from = await this.#startingPoint();
+      const isAfterList = this.#rung === "previous" || this.#rung === "list";
+      if (isAfterList) this.#listsBefore = this.#lists.demanded;
       const isChecked = this.#rung === "previous";
       const beganMs = clock.nowMs();
       let report: WatchReport;
@@ -106,7 +112,7 @@ export class Reflector {
   async #startingPoint(): Promise<string> {
     const { position } = this.#context;
     if (this.#rung === "previous") return position.previous;
-    const listVersion = await this.#lists.version();
+    const listVersion = await this.#lists.version(this.#listsBefore, this.#isListUrgent);
     // The rung is looked at again: the LIST may have found that etcd went back.
     if (this.#rung === "last") return position.rv!;
     // A version that the server has not reached would be silent.
@@ -194,6 +200,7 @@ export class Reflector {
   async #refused(from: string, failure: ApiFailure): Promise<void> {
     this.#context.log("INFO", `${this.#what} from ${from} was refused: ${failure.message}`);
     const wasListVersion = this.#rung === "list";
+    this.#isListUrgent = !wasListVersion;
     this.#climb(`resourceVersion ${from} is not to be had`);
     // Even the version of a LIST just made: the server forgets faster than we can ask.
     if (wasListVersion) await this.#outage.failed(this.#what, failure);
@@ -201,6 +208,7 @@ export class Reflector {
 
   /** A failure of which the version may be the cause, unless the watch got on from there. */
   async #failed(failure: ApiFailure, hasMoved: boolean): Promise<void> {
+    this.#isListUrgent = false;
     if (!hasMoved && ++this.#failuresAtVersion >= VERSION_FAILURES_MAX) {
       this.#climb(`${VERSION_FAILURES_MAX} watches in a row failed: ${failure.message}`);
     }

@@ -222,6 +222,48 @@ for (const form of ["ERROR in an answer 200", "HTTP 410"]) {
   });
 }
 
+Deno.test("P refused while a LIST runs that began after it: the watch does not wait for another", async () => {
+  await withServer({}, async (server) => {
+    create(server, "e1", "e2", "e3", "e4");
+    const position = { rv: "101", witness: null, previous: "101", highest: "101", listOwed: false };
+    server.store.compact();
+    // The refusal comes when the LIST, owed for want of a witness, has begun.
+    const trickle = { bytes: 20, delayMs: 20 };
+    server.faults.push({ match: { verb: "watch" }, action: { trickle } });
+    server.faults.push({ match: { verb: "list", page: 2 }, action: { holdMs: 500 } });
+    const options = { watches: [watchFrom(position)], times: { listIntervalMs: 60_000 } };
+    await withEnd(server.url, options, async (end) => {
+      await until(() => server.watches.length === 1 && requests(server).length === 3);
+      assertEquals(requests(server), ["watch 101", "list", "watch 104"]);
+      // What a later LIST could not show any more comes by the watch.
+      server.store.repeat("a", "e1");
+      server.store.repeat("a", "e1");
+      await until(() => end.versions.includes("106"));
+      assert(end.versions.includes("105"));
+    });
+  });
+});
+
+Deno.test("refused soon after a LIST: the next one does not wait for the interval, as no watch runs", async () => {
+  await withServer({}, async (server) => {
+    create(server, "e1", "e2");
+    await withEnd(server.url, { times: { listIntervalMs: 60_000 } }, async (end) => {
+      await until(() => end.isSettled && server.watches.length === 1);
+      create(server, "e3", "e4");
+      await until(() => end.names.includes("e4"));
+      server.store.bump(200);
+      server.store.compact();
+      server.dropConnections("end");
+      await until(() => requests(server).length === 6);
+      await untilSettled(end, server);
+      assertEquals(requests(server), [
+        ...["list", "watch 102"],
+        ...["watch 103", "list", "watch 104", "watch 200"],
+      ]);
+    });
+  });
+});
+
 Deno.test("every version refused for long: no hot loop, LISTs keep their interval, then it goes on", async () => {
   await withServer({}, async (server) => {
     const position = await positionAfterAll(server, "e1", "e2");
