@@ -60,6 +60,13 @@ export const WATCH_SHORT_MS = 1_000;
  */
 export const VERSION_FAILURES_MAX = 3;
 
+/**
+ * The same where connections break or watches end at once, which rarely is the version's fault: a
+ * proxy or a server that stops does so. Ten take the backoff about 4 minutes, and as many at the next
+ * version 7 more: by then an API server has forgotten both, which it says (410).
+ */
+export const VERSION_CUTS_MAX = 10;
+
 /** The witness must be the first event of a resumed watch within this, ms (DESIGN.md). */
 export const WITNESS_MS = 5_000;
 

@@ -11,7 +11,7 @@
 
 import { ApiFailure } from "./api_failure.ts";
 import { sleep } from "./backoff.ts";
-import { VERSION_FAILURES_MAX } from "./limits.ts";
+import { VERSION_CUTS_MAX, VERSION_FAILURES_MAX } from "./limits.ts";
 import { ListLoop } from "./list_loop.ts";
 import { Outage, seconds, Stopped, type WatchContext } from "./watch_context.ts";
 import { isVersionRefused, WatchPass, type WatchReport, type WatchStart } from "./watch_pass.ts";
@@ -153,11 +153,12 @@ export class Reflector {
     }
     if (end.how === "refused") return await this.#refused(from, end.failure);
     if (end.how === "broken") return await this.#failed(end.failure, hasMoved);
+    if (end.how === "cut") return await this.#failed(end.failure, hasMoved, VERSION_CUTS_MAX);
     log("DEBUG", `${this.#what} ended after ${seconds(lastedMs)}.`);
     if (!isShort) return this.#outage.worked(this.#what);
     if (!hasMoved) {
       const text = `it ended after ${seconds(lastedMs)} without a new event`;
-      return await this.#failed(new ApiFailure(text), hasMoved);
+      return await this.#failed(new ApiFailure(text), hasMoved, VERSION_CUTS_MAX);
     }
     // A server that ends a watch with each event is obeyed, but not as fast as it can.
     await sleep(times.watchShortMs - sinceRequestMs, stop);
@@ -173,10 +174,21 @@ export class Reflector {
     if (wasListVersion) await this.#outage.failed(this.#what, failure);
   }
 
-  /** A failure of which the version may be the cause, unless the watch got on from there. */
-  async #failed(failure: ApiFailure, hasMoved: boolean): Promise<void> {
-    if (!hasMoved && ++this.#failuresAtVersion >= VERSION_FAILURES_MAX) {
-      this.#climb(`${VERSION_FAILURES_MAX} watches in a row failed: ${failure.message}`);
+  /**
+   * A failure of which the version may be the cause, unless the watch got on from there. To leave a
+   * version behind may cost states that were overwritten since, so it is not done in haste; but what
+   * lives need not wait for it.
+   */
+  async #failed(
+    failure: ApiFailure,
+    hasMoved: boolean,
+    failuresMax = VERSION_FAILURES_MAX,
+  ): Promise<void> {
+    if (!hasMoved) {
+      const failures = ++this.#failuresAtVersion;
+      const reason = `${failures} watches in a row failed: ${failure.message}`;
+      if (failures >= failuresMax) this.#climb(reason);
+      else if (failures === VERSION_FAILURES_MAX) this.#lists.owe(reason);
     }
     await this.#outage.failed(this.#what, failure);
   }

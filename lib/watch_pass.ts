@@ -21,7 +21,9 @@ export type WatchEnd =
   | { how: "closed" }
   /** The server cannot go on from this resourceVersion: it is compacted, or not yet reached. */
   | { how: "refused"; failure: ApiFailure }
-  /** Anything else: cut, silent, or not understood. */
+  /** The connection broke, or was overdue: whatever came by it, it says nothing of the version. */
+  | { how: "cut"; failure: ApiFailure }
+  /** Anything else: an ERROR, or a line that is not understood. */
   | { how: "broken"; failure: ApiFailure }
   /** discard() was called. */
   | { how: "discarded" };
@@ -256,9 +258,9 @@ export class WatchPass {
 
   #closed(): WatchEnd {
     const { rest } = this.#lines;
-    return rest === 0 ? { how: "closed" } : broken(
-      `it ended in the middle of a line; its ${rest} byte(s) are forgotten`,
-    );
+    if (rest === 0) return { how: "closed" };
+    const text = `it ended in the middle of a line; its ${rest} byte(s) are forgotten`;
+    return { how: "cut", failure: new ApiFailure(text) };
   }
 
   /**
@@ -267,7 +269,7 @@ export class WatchPass {
    */
   #cutOff(failure: ApiFailure): WatchEnd {
     const isOurs = this.#intake.heldMs >= this.#context.times.watchGraceMs;
-    return isOurs ? { how: "closed" } : { how: "broken", failure };
+    return isOurs ? { how: "closed" } : { how: "cut", failure };
   }
 }
 

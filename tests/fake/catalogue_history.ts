@@ -45,7 +45,7 @@ function earlier(server: FakeApiServer, random: Random): bigint {
   return revision - BigInt(1 + below(random, Math.max(Math.min(span, 1000) - 1, 1)));
 }
 
-/** Mends nothing by itself: the bytes of a line of each next watch. */
+/** Sends the lines of the next watches otherwise. */
 function mangledLines(
   mangle: (text: string) => string | Uint8Array,
   times: number,
@@ -61,6 +61,9 @@ function insertedBytes(bytes: string | Uint8Array): CatalogueFault["inject"] {
 function pretty(text: string): string {
   return `${JSON.stringify(JSON.parse(text), null, 2)}\n`;
 }
+
+/** The first in a line: that of its event, not of the object that it is about. */
+const VERSION = /"resourceVersion":"(\d+)"/;
 
 const encoder = new TextEncoder();
 const NOT_UTF8 = new Uint8Array([...encoder.encode('{"type":"ADDED","object":{"a":"'), 0xff, 0x0a]);
@@ -264,19 +267,13 @@ export const HISTORY_FAULTS: readonly CatalogueFault[] = [
     number: 36,
     name: "versions that are no numbers",
     hides: "overwritten",
-    inject: mangledLines(
-      (text) => text.replace(/"resourceVersion":"(\d+)"/g, '"resourceVersion":"v$1"'),
-      2,
-    ),
+    inject: mangledLines((text) => text.replace(VERSION, '"resourceVersion":"v$1"'), 2),
   },
   {
     number: 36,
     name: "versions that are empty",
     hides: "overwritten",
-    inject: mangledLines(
-      (text) => text.replace(/"resourceVersion":"\d+"/g, '"resourceVersion":""'),
-      2,
-    ),
+    inject: mangledLines((text) => text.replace(VERSION, '"resourceVersion":""'), 2),
   },
   {
     number: 37,

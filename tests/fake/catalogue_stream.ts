@@ -144,12 +144,17 @@ export const STREAM_FAULTS: readonly CatalogueFault[] = [
   },
   {
     number: 18,
-    name: "watches that fall silent for ever",
+    name: "open watch that falls silent for ever",
     hides: "nothing",
-    inject: (server) => {
-      const end = onWatches(server, { ignoreTimeout: true, cut: { events: 1, how: "silence" } });
-      server.dropConnections("silence");
-      return end;
+    inject: (server) => server.dropConnections("silence"),
+  },
+  {
+    number: 18,
+    name: "watches that are silent for ever from their first or second line on",
+    hides: "nothing",
+    inject: (server, random) => {
+      const cut = { events: below(random, 2), how: "silence" } as const;
+      return onWatches(server, { ignoreTimeout: true, cut });
     },
   },
   {

@@ -122,6 +122,8 @@ export interface Fault {
 
 /** The faults still to come, in the order in which they were pushed; the first match is taken. */
 export class FaultQueue {
+  /** Requests that were hit so far. */
+  taken = 0;
   #faults: { fault: Fault; skip: number; left: number }[] = [];
 
   /** Adds faults. */
@@ -160,6 +162,7 @@ export class FaultQueue {
       }
     }
     this.#faults = this.#faults.filter((entry) => entry.left > 0);
+    if (action !== null) this.taken++;
     return action ?? {};
   }
 }

@@ -14,7 +14,7 @@ import { Recorder } from "../../lib/recorder.ts";
 import { WATCH_TIMES, type WatchTimes } from "../../lib/watch_context.ts";
 import { WatchSession } from "../../lib/watch_session.ts";
 import type { FakeApiServer, FakeApiServerOptions } from "../fake/server.ts";
-import { linesOf, tally, tallyText } from "../fake/tally.ts";
+import { linesOf, type Tally, tally, tallyText } from "../fake/tally.ts";
 import { withServer } from "../fake/testing.ts";
 import { until, withTempFolder } from "./temp.ts";
 
@@ -140,21 +140,26 @@ export class Scene {
    * Waits until nothing is owed and every occurrence that was ever stored has its line; fails where
    * any line is torn, twice there or of nothing that was stored.
    *
-   * @param expected the contents wanted, where they are not all that were stored
+   * @param missable contents that need not come
    */
-  async complete(expected?: () => Iterable<string>, timeoutMs = 15_000): Promise<void> {
-    const wanted = expected ?? (() => this.server.oracle().keys());
-    const result = () => tally(this.lines(), wanted());
+  async complete(
+    missable: () => ReadonlySet<string> = () => new Set(),
+    timeoutMs = 15_000,
+  ): Promise<void> {
+    const lost = () => {
+      const optional = missable();
+      return this.#tally().lost.filter((content) => !optional.has(content));
+    };
     try {
       await until("every occurrence has its line", () => {
         if (this.#fatal.length > 0) throw this.#fatal[0];
-        return result().lost.length === 0 && !this.#owesList;
+        return !this.#owesList && lost().length === 0;
       }, timeoutMs);
     } catch (error) {
-      console.log(tallyText(result()), result().lost.slice(0, 3), this.logs.slice(-30).join("\n"));
+      console.log(tallyText(this.#tally()), lost().slice(0, 3), this.logs.slice(-30).join("\n"));
       throw error;
     }
-    const { repeated, unexpected, torn } = result();
+    const { repeated, unexpected, torn } = this.#tally();
     assertEquals({ repeated, unexpected, torn }, { repeated: [], unexpected: [], torn: 0 });
   }
 
@@ -165,6 +170,10 @@ export class Scene {
       const within = (times[index + REQUESTS_A_SECOND_MAX] ?? Infinity) - at;
       assert(within > 1000, `${REQUESTS_A_SECOND_MAX + 1} requests within ${within} ms`);
     }
+  }
+
+  #tally(): Tally {
+    return tally(this.lines(), this.server.oracle().keys());
   }
 
   get #owesList(): boolean {
