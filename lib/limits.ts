@@ -20,7 +20,8 @@ export const POOL_BUFFERS = 8;
 
 /**
  * Longest line, bytes. client-go gives up at 16 MiB for one object (streaming.go); etcd takes
- * 1.5 MiB, which JSON's \u00XX may make 9 MiB. More is no Event: the stream is ended and resumed.
+ * 1.5 MiB, which JSON's \u00XX may make 9 MiB. More is no Event: a WATCH is ended and resumed, from a
+ * LIST after the third time; in a LIST it is left out with an error, and what follows it comes.
  */
 export const LINE_BYTES_MAX = 16 * 1024 * 1024;
 

@@ -153,7 +153,7 @@ export class ListPass {
     controller: AbortController,
   ): Promise<ListMetadata> {
     const { writer, times, position } = this.#context;
-    const items = new ListItems();
+    const items = new ListItems(times.lineBytesMax);
     for (;;) {
       while (items.next()) {
         if (!this.#scan(items, intake)) continue;
@@ -179,14 +179,16 @@ export class ListPass {
 
   /** Scans an item; false where it is no event and was left out. @throws ApiFailure */
   #scan(items: ListItems, intake: Intake): boolean {
-    const { identity, log } = this.#context;
-    const { bytes, start, end } = items;
-    const reason = intake.scan.scan(bytes, start, end, identity);
+    const { identity, log, times } = this.#context;
+    const { bytes, start, end, tooLong } = items;
+    const reason = tooLong === null
+      ? intake.scan.scan(bytes, start, end, identity)
+      : `longer than ${times.lineBytesMax} bytes`;
     if (reason === null) {
       intake.other?.scan(bytes, start, end, intake.otherIdentity);
       return true;
     }
-    const text = `an item is no event (${reason}): ${excerpt(bytes, start, end)}`;
+    const text = `an item is no event (${reason}): ${tooLong ?? excerpt(bytes, start, end)}`;
     // Bytes may have suffered on their way. An object that stays like this must not keep the
     // others from being listed for ever.
     if (this.#badItems++ < BAD_ITEM_TRIES) throw new ApiFailure(text);

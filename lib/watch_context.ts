@@ -9,6 +9,7 @@ import { Backoff, BACKOFF_TIMES, type BackoffTimes, type Clock, sleep } from "./
 import type { BatchWriter } from "./batch.ts";
 import { EventScan } from "./event_scan.ts";
 import {
+  LINE_BYTES_MAX,
   LIST_INTERVAL_MS,
   LIST_PAGE_EVENTS,
   LIST_SILENCE_MS,
@@ -27,6 +28,7 @@ export type LogLevel = Extract<FromWatch, { type: "log" }>["level"];
 /** Every time and size of LIST and WATCH that a test may want otherwise; see lib/limits.ts. */
 export interface WatchTimes {
   backoff: BackoffTimes;
+  lineBytesMax: number;
   listIntervalMs: number;
   listPageEvents: number;
   listSilenceMs: number;
@@ -40,6 +42,7 @@ export interface WatchTimes {
 /** The shipped ones. */
 export const WATCH_TIMES: Readonly<WatchTimes> = {
   backoff: BACKOFF_TIMES,
+  lineBytesMax: LINE_BYTES_MAX,
   listIntervalMs: LIST_INTERVAL_MS,
   listPageEvents: LIST_PAGE_EVENTS,
   listSilenceMs: LIST_SILENCE_MS,

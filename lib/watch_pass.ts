@@ -64,7 +64,7 @@ export class WatchPass {
   readonly #hooks: WatchHooks;
   readonly #intake: Intake;
   readonly #controller = new AbortController();
-  readonly #lines = new WatchLines();
+  readonly #lines: WatchLines;
   readonly #seconds: number;
   #witnessTimer: Timer | undefined;
   #isFirst = true;
@@ -79,6 +79,7 @@ export class WatchPass {
     this.#start = start;
     this.#hooks = hooks;
     this.#intake = new Intake(context);
+    this.#lines = new WatchLines(context.times.lineBytesMax);
     const { watchSecondsMin, watchSecondsMax } = context.times;
     const span = watchSecondsMax - watchSecondsMin + 1;
     this.#seconds = watchSecondsMin + Math.floor(context.clock.random() * span);
