@@ -39,8 +39,13 @@ export const WATCH_GRACE_MS = 30_000;
 /** Longest wait for the header of an answer, ms. */
 export const HEADER_TIMEOUT_MS = 30_000;
 
-/** Longest silence inside a LIST page, ms. */
+/**
+ * A LIST page is given up where less than these bytes come in this time, ms: a server sends it as fast
+ * as it is taken, and one byte a second would hold up all that waits for the LIST for days.
+ */
 export const LIST_SILENCE_MS = 60_000;
+/** See {@linkcode LIST_SILENCE_MS}. */
+export const LIST_SILENCE_BYTES = 16 * 1024;
 
 /** Failures of a LIST page before the LIST is begun anew: its continue token may be at fault. */
 export const LIST_PAGE_TRIES = 3;

@@ -12,6 +12,7 @@ import {
   LINE_BYTES_MAX,
   LIST_INTERVAL_MS,
   LIST_PAGE_EVENTS,
+  LIST_SILENCE_BYTES,
   LIST_SILENCE_MS,
   WATCH_GRACE_MS,
   WATCH_SECONDS_MAX,
@@ -31,6 +32,7 @@ export interface WatchTimes {
   lineBytesMax: number;
   listIntervalMs: number;
   listPageEvents: number;
+  listSilenceBytes: number;
   listSilenceMs: number;
   watchGraceMs: number;
   watchSecondsMax: number;
@@ -45,6 +47,7 @@ export const WATCH_TIMES: Readonly<WatchTimes> = {
   lineBytesMax: LINE_BYTES_MAX,
   listIntervalMs: LIST_INTERVAL_MS,
   listPageEvents: LIST_PAGE_EVENTS,
+  listSilenceBytes: LIST_SILENCE_BYTES,
   listSilenceMs: LIST_SILENCE_MS,
   watchGraceMs: WATCH_GRACE_MS,
   watchSecondsMax: WATCH_SECONDS_MAX,

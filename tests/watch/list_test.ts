@@ -149,7 +149,7 @@ Deno.test("a page that falls silent is given up and asked for again", async () =
   const action: FaultAction = { cut: { bytes: 300, how: "silence" } };
   await withSeven([{ match: { verb: "list" }, action }], {}, async (end, server) => {
     await until(() => end.isSettled);
-    assertEquals(end.logged("nothing came for 0.5 s").length, 1);
+    assertEquals(end.logged("less than 1 byte(s) came in 0.5 s").length, 1);
     assertEquals(lists(server), ["1/3", "1/3", "2/3", "3/3"]);
   });
 });
