@@ -57,6 +57,13 @@ export const LIST_PAGE_TRIES = 3;
 export const LIST_INTERVAL_MS = 10_000;
 
 /**
+ * A LIST is made where the last one is older, ms, whatever a watch says of itself: an event lives an
+ * hour after its last write (--event-ttl), so what a watch silently passed over still comes. It also
+ * notices that etcd went back.
+ */
+export const LIST_AGE_MAX_MS = 30 * 60_000;
+
+/**
  * A watch that ends by itself sooner, ms, is not started again at once (client-go does the same).
  */
 export const WATCH_SHORT_MS = 1_000;

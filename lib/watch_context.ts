@@ -10,6 +10,7 @@ import type { BatchWriter } from "./batch.ts";
 import { EventScan } from "./event_scan.ts";
 import {
   LINE_BYTES_MAX,
+  LIST_AGE_MAX_MS,
   LIST_INTERVAL_MS,
   LIST_PAGE_EVENTS,
   LIST_SILENCE_BYTES,
@@ -30,6 +31,7 @@ export type LogLevel = Extract<FromWatch, { type: "log" }>["level"];
 export interface WatchTimes {
   backoff: BackoffTimes;
   lineBytesMax: number;
+  listAgeMaxMs: number;
   listIntervalMs: number;
   listPageEvents: number;
   listSilenceBytes: number;
@@ -45,6 +47,7 @@ export interface WatchTimes {
 export const WATCH_TIMES: Readonly<WatchTimes> = {
   backoff: BACKOFF_TIMES,
   lineBytesMax: LINE_BYTES_MAX,
+  listAgeMaxMs: LIST_AGE_MAX_MS,
   listIntervalMs: LIST_INTERVAL_MS,
   listPageEvents: LIST_PAGE_EVENTS,
   listSilenceBytes: LIST_SILENCE_BYTES,

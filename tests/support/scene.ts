@@ -7,6 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { CLIENT_TIMES, type ClientTimes } from "../../lib/api_client.ts";
 import { BatchReader } from "../../lib/batch.ts";
+import type { Io } from "../../lib/io.ts";
 import { BATCH_BYTES, POOL_BUFFERS } from "../../lib/limits.ts";
 import type { FromWatch, ToWatch } from "../../lib/protocol.ts";
 import { realIo } from "../../lib/real_io.ts";
@@ -25,6 +26,7 @@ import { until, withTempFolder } from "./temp.ts";
 export const SCENE_TIMES: WatchTimes = {
   ...WATCH_TIMES,
   backoff: { firstMs: 20, maxMs: 750, resetMs: 3000 },
+  listAgeMaxMs: 45_000,
   listIntervalMs: 250,
   listPageEvents: 5,
   listSilenceMs: 400,
@@ -49,6 +51,8 @@ export interface SceneOptions {
   server?: FakeApiServerOptions;
   times?: Partial<WatchTimes>;
   clientTimes?: Partial<ClientTimes>;
+  /** What the recorder's files and wall clock are. */
+  io?: Io;
 }
 
 /** See the head of this file. */
@@ -74,7 +78,7 @@ export class Scene {
   /** Starts as the program does; again after a stop, with the state that was left. */
   async start(): Promise<void> {
     const watches = [{ server: this.server.url, namespace: null, fieldSelector: null }];
-    const recorder = await Recorder.open(realIo, {
+    const recorder = await Recorder.open(this.#options.io ?? realIo, {
       settings: {
         destination: this.#path,
         persistencePath: this.#folder,

@@ -3,9 +3,11 @@
  * for ever.
  */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
+import type { WatchLine } from "../fake/faults.ts";
 import { sampleEvent } from "../fake/sample.ts";
 import { withScene } from "../support/scene.ts";
+import { until } from "../support/temp.ts";
 
 Deno.test("fault 19: a LIST that comes byte by byte is given up, and asked for anew", async () => {
   await withScene({}, async (scene, server) => {
@@ -22,6 +24,25 @@ Deno.test("fault 19: a LIST that comes byte by byte is given up, and asked for a
     await scene.complete();
     assertEquals(server.faults.taken, 1);
     assertEquals(scene.logged("came in 0.4 s").length, 1);
+    scene.assertUnhurried();
+  });
+});
+
+Deno.test("a LIST is made where the last one is old: what a watch passed over comes (check 4.2.19)", async () => {
+  await withScene({ times: { listAgeMaxMs: 300 } }, async (scene, server) => {
+    await scene.complete();
+    // A watch that leaves out each second line, and says nothing of it.
+    const action = { lines: ({ index, text }: WatchLine) => index % 2 === 0 ? [] : [text] };
+    server.faults.push({ match: { verb: "watch" }, times: Infinity, action });
+    server.dropConnections("end");
+    for (let i = 0; i < 6; i++) server.store.create(sampleEvent("a", `e${i}`));
+    await scene.complete();
+    const lists = () =>
+      server.log.filter(({ request: { verb, page } }) => verb === "list" && page === 1);
+    await until("two more LISTs", () => lists().length >= 3);
+    const [, second, third] = lists().map(({ at }) => at);
+    assert(third! - second! >= 295, `${third! - second!} ms`);
+    assertEquals(scene.logged("because none was made for 0.3 s").length > 0, true);
     scene.assertUnhurried();
   });
 });

@@ -3,9 +3,11 @@
  * came, and history that the server still has is not given up.
  */
 
-import type { FaultAction } from "../fake/faults.ts";
+import { assert, assertEquals } from "@std/assert";
+import { errorLine, type FaultAction } from "../fake/faults.ts";
 import { sampleEvent } from "../fake/sample.ts";
 import type { FakeApiServer } from "../fake/server.ts";
+import { failure } from "../fake/status.ts";
 import { type Scene, withScene } from "../support/scene.ts";
 import { until } from "../support/temp.ts";
 
@@ -52,5 +54,69 @@ for (const [what, action] of BREAKS) {
       await scene.complete();
       scene.assertUnhurried();
     });
+  });
+}
+
+Deno.test("fault 7: every watch is refused by 410 for long: LISTs at their interval, nothing else", async () => {
+  // Two seconds stand for more than a minute.
+  const listIntervalMs = 250;
+  await withScene({ times: { listIntervalMs } }, async (scene, server) => {
+    await scene.complete();
+    const gone = errorLine(failure(410, "Expired", "The resourceVersion is too old."));
+    const action = { insert: [{ after: 0, bytes: gone }] };
+    server.faults.push({ match: { verb: "watch" }, times: Infinity, action });
+    server.dropConnections("end");
+    const from = server.log.length;
+    const began = performance.now();
+    for (let i = 0; i < 20; i++) {
+      server.store.create(sampleEvent("a", `e${i}`));
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    const intervals = (performance.now() - began) / listIntervalMs;
+    const asked = server.log.slice(from).map(({ request }) => request);
+    const lists = asked.filter(({ verb, page }) => verb === "list" && page === 1).length;
+    const watches = asked.filter(({ verb }) => verb === "watch").length;
+    assert(lists >= 2, `${lists} LISTs`);
+    assert(lists <= intervals + 2, `${lists} LISTs in ${intervals} intervals`);
+    assert(watches <= lists + 3, `${watches} watches and ${lists} LISTs`);
+    server.faults.clear();
+    await scene.complete();
+    scene.assertUnhurried();
+  });
+});
+
+Deno.test("fault 27: 1000 DELETED under one version, cut in the middle: no line, no loss, no LIST", async () => {
+  await withScene({}, async (scene, server) => {
+    await scene.complete();
+    for (let i = 0; i < 1000; i++) server.store.create(sampleEvent("a", `e${i}`));
+    await scene.complete();
+    server.dropConnections("end");
+    const cut = { events: 501, bytes: 77, how: "reset" } as const;
+    server.faults.push({ match: { verb: "watch" }, action: { cut } });
+    await until("a watch", () => server.faults.pending === 0);
+    assertEquals(server.store.expire(1000).length, 1000);
+    server.store.create(sampleEvent("a", "behind"));
+    await scene.complete();
+    assertEquals(scene.lines().length, 1001);
+    const lists = server.log.filter(({ request }) => request.verb === "list");
+    assertEquals(lists.length, 1);
+    scene.assertUnhurried();
+  });
+});
+
+for (const [what, trickle] of [["1 byte", 1], ["7 bytes", 7]] as const) {
+  Deno.test(`fault 39: segments of ${what} give the same file, to the byte`, async () => {
+    const files: string[][] = [];
+    for (const action of [{}, { trickle: { bytes: trickle } }]) {
+      await withScene({ server: { firstRevision: 7, now: () => 0 } }, async (scene, server) => {
+        await scene.complete();
+        server.faults.push({ match: { verb: "watch" }, times: Infinity, action });
+        server.dropConnections("end");
+        writeThrice(server, "é1", "✓2");
+        await scene.complete();
+        files.push(scene.lines().map((line) => line.replace(/"uid":"[^"]*"/, "")));
+      });
+    }
+    assertEquals(files[1], files[0]);
   });
 }
