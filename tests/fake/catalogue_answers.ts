@@ -152,8 +152,20 @@ export const ANSWER_FAULTS: readonly CatalogueFault[] = [
   },
   { number: 12, name: "429 without Retry-After", hides: "nothing", inject: tooManyOf(null, 4) },
   { number: 12, name: "429, Retry-After 1", hides: "nothing", inject: tooManyOf("1", 1) },
-  { number: 12, name: "429, Retry-After 32", hides: "nothing", inject: tooManyOf("32", 1) },
-  { number: 12, name: "429, Retry-After 86400", hides: "nothing", inject: tooManyOf("86400", 1) },
+  {
+    number: 12,
+    name: "429, Retry-After 32",
+    hides: "nothing",
+    isSlow: true,
+    inject: tooManyOf("32", 1),
+  },
+  {
+    number: 12,
+    name: "429, Retry-After 86400",
+    hides: "nothing",
+    isSlow: true,
+    inject: tooManyOf("86400", 1),
+  },
   { number: 12, name: "429, Retry-After -5", hides: "nothing", inject: tooManyOf("-5", 4) },
   {
     number: 12,

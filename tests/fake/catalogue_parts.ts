@@ -23,6 +23,8 @@ export interface CatalogueFault {
   /** What happens, as a phrase. Number and name together are unique. */
   readonly name: string;
   readonly hides: Hides;
+  /** A client rightly waits for half a minute or longer. */
+  readonly isSlow?: true;
   /**
    * Begins it; variants within it are drawn. Returns what ends it, or nothing where it is over by
    * itself or is a change that stays (a rewind). One fault at a time: ends do not nest.

@@ -75,7 +75,7 @@ Deno.test("fault 37: events without uid, namespace, count or times are told apar
   });
 });
 
-Deno.test("fault 38: event times ten years off, and our clock stepped as far, change nothing", async () => {
+Deno.test("fault 38: event times ten years off, and our clock stepped as far, change nothing (check 4.2.17)", async () => {
   let stepMs = 0;
   const io = { ...realIo, nowMs: () => Date.now() + stepMs };
   const decade = 10 * 365 * 86_400_000;
