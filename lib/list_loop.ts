@@ -78,6 +78,8 @@ export class ListLoop {
    */
   owe(reason: string): void {
     const { position, writer, log, path } = this.#context;
+    // One that begins after now is to come already.
+    if (position.listOwed && this.#owed > this.#serving) return;
     log("INFO", `${path}: a LIST is owed, because ${reason}.`);
     position.listOwed = true;
     this.#owed = this.#demand(reason);

@@ -57,6 +57,9 @@ export interface WatchHooks {
   onDoubt(reason: string): void;
 }
 
+/** Bookmarks of one watch that the log tells of. Servers send one a minute, or none. */
+const BOOKMARKS_TOLD_MAX = 20;
+
 /** See the head of this file. */
 export class WatchPass {
   readonly #context: WatchContext;
@@ -73,6 +76,7 @@ export class WatchPass {
   #isDoubted = false;
   #hasMoved = false;
   #isDiscarded = false;
+  #bookmarks = 0;
 
   constructor(context: WatchContext, start: WatchStart, hooks: WatchHooks) {
     this.#context = context;
@@ -246,6 +250,8 @@ export class WatchPass {
   #isPassedOver(line: WatchLine): boolean {
     if (line.type === "BLANK") return true;
     if (line.type !== "BOOKMARK") return false;
+    // Nothing holds messages back, so they must not be as many as a server likes.
+    if (++this.#bookmarks > BOOKMARKS_TOLD_MAX) return true;
     const { log, path } = this.#context;
     log("DEBUG", `WATCH ${path}: a bookmark at resourceVersion ${line.resourceVersion}.`);
     return true;

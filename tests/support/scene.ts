@@ -64,6 +64,7 @@ export class Scene {
   readonly #folder: string;
   readonly #options: SceneOptions;
   readonly #fatal: unknown[] = [];
+  #counted: { stamp: string; result: Tally } | null = null;
   #recorder: Recorder | null = null;
   #session: WatchSession | null = null;
   #done: Promise<void> = Promise.resolve();
@@ -176,8 +177,14 @@ export class Scene {
     }
   }
 
+  /** Counts anew only where lines or writes came: it is asked often, and lines may be giants. */
   #tally(): Tally {
-    return tally(this.lines(), this.server.oracle().keys());
+    const stamp = `${Deno.statSync(this.#path).size} ${this.server.revisions.length}`;
+    if (this.#counted?.stamp !== stamp) {
+      const result = tally(this.lines(), this.server.oracle().keys());
+      this.#counted = { stamp, result };
+    }
+    return this.#counted.result;
   }
 
   get #owesList(): boolean {

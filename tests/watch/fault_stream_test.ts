@@ -4,7 +4,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { errorLine, type FaultAction } from "../fake/faults.ts";
+import { bookmarkLine, errorLine, type FaultAction } from "../fake/faults.ts";
 import { sampleEvent } from "../fake/sample.ts";
 import type { FakeApiServer } from "../fake/server.ts";
 import { failure } from "../fake/status.ts";
@@ -120,3 +120,32 @@ for (const [what, trickle] of [["1 byte", 1], ["7 bytes", 7]] as const) {
     assertEquals(files[1], files[0]);
   });
 }
+
+Deno.test("fault 20: a flood of bookmarks is not a flood of messages to main", async () => {
+  await withScene({}, async (scene, server) => {
+    await scene.complete();
+    await until("a watch", () => server.watches.length === 1);
+    await server.watches[0]!.answer.send(bookmarkLine("7").repeat(5000));
+    server.store.create(sampleEvent("a", "e1"));
+    await scene.complete();
+    const told = scene.logged("a bookmark").length;
+    assert(told > 0 && told < 50, `${told} messages`);
+  });
+});
+
+Deno.test("fault 21: hundreds of events in falling order owe one LIST, and it is said once", async () => {
+  await withScene({ times: { listPageEvents: 500 } }, async (scene, server) => {
+    await scene.complete();
+    for (let i = 0; i < 300; i++) server.store.create(sampleEvent("a", `e${i}`));
+    await scene.complete();
+    const falling = server.revisions.map(({ object }) => object).reverse();
+    const text = falling.map((object) => `${JSON.stringify({ type: "ADDED", object })}\n`).join("");
+    await server.watches[0]!.answer.send(text);
+    await until("a LIST", () => scene.logged("resourceVersions went back").length > 0);
+    server.store.create(sampleEvent("a", "last"));
+    await scene.complete();
+    const owed = scene.logged("a LIST is owed").length;
+    assert(owed < 10, `${owed} messages`);
+    scene.assertUnhurried();
+  });
+});
