@@ -14,7 +14,7 @@ import { randomUint32, testSeed } from "../support/temp.ts";
 const seed = testSeed();
 
 /** How long events are written while the fault is on, ms: many backoffs, and a few watches. */
-const DURING_MS = 210;
+const DURING_MS = 150;
 
 /** What a fault needs otherwise. */
 const OPTIONS: Record<number, SceneOptions> = {
