@@ -66,8 +66,8 @@ export class ListItems {
   /** See start. */
   end = 0;
   /**
-   * Of an item that is longer than itemBytesMax its beginning, for a message: nothing of it is held,
-   * and start is end. Null for any other.
+   * Of an item that is longer than itemBytesMax its beginning, for a message: nothing of it is
+   * held, and start is end. Null for any other.
    */
   tooLong: string | null = null;
   /** metadata.resourceVersion of the list, from when it was read; the server puts it first. */

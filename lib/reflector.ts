@@ -175,9 +175,9 @@ export class Reflector {
   }
 
   /**
-   * A failure of which the version may be the cause, unless the watch got on from there. To leave a
-   * version behind may cost states that were overwritten since, so it is not done in haste; but what
-   * lives need not wait for it.
+   * A failure of which the version may be the cause, unless the watch got on from there. To leave
+   * a version behind may cost states that were overwritten since, so it is not done in haste; but
+   * what lives need not wait for it.
    */
   async #failed(
     failure: ApiFailure,
