@@ -69,6 +69,7 @@ export class WatchPass {
   readonly #controller = new AbortController();
   readonly #lines: WatchLines;
   readonly #seconds: number;
+  #bookmarks = 0;
   #witnessTimer: Timer | undefined;
   #isFirst = true;
   /** The first event came, whatever it was. */
@@ -76,7 +77,6 @@ export class WatchPass {
   #isDoubted = false;
   #hasMoved = false;
   #isDiscarded = false;
-  #bookmarks = 0;
 
   constructor(context: WatchContext, start: WatchStart, hooks: WatchHooks) {
     this.#context = context;
