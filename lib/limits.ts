@@ -20,7 +20,8 @@ export const POOL_BUFFERS = 8;
 
 /**
  * Longest line, bytes. client-go gives up at 16 MiB for one object (streaming.go); etcd takes
- * 1.5 MiB, which JSON's \u00XX may make 9 MiB. More is no Event: the stream is ended and resumed.
+ * 1.5 MiB, which JSON's \u00XX may make 9 MiB. More is no Event: a WATCH is ended and resumed, from
+ * a LIST after the third time; in a LIST it is left out with an error, and what follows it comes.
  */
 export const LINE_BYTES_MAX = 16 * 1024 * 1024;
 
@@ -45,8 +46,13 @@ export const STALL_MS = 60_000;
 /** Longest wait for the header of an answer, ms. */
 export const HEADER_TIMEOUT_MS = 30_000;
 
-/** Longest silence inside a LIST page, ms. */
+/**
+ * A LIST page is given up where less than these bytes come in this time, ms: a server sends it as
+ * fast as it is taken, and one byte a second would hold up all that waits for the LIST for days.
+ */
 export const LIST_SILENCE_MS = 60_000;
+/** See {@linkcode LIST_SILENCE_MS}. */
+export const LIST_SILENCE_BYTES = 16 * 1024;
 
 /** Failures of a LIST page before the LIST is begun anew: its continue token may be at fault. */
 export const LIST_PAGE_TRIES = 3;
@@ -58,6 +64,13 @@ export const LIST_PAGE_TRIES = 3;
 export const LIST_INTERVAL_MS = 10_000;
 
 /**
+ * A LIST is made where the last one is older, ms, whatever a watch says of itself: an event lives
+ * an hour after its last write (--event-ttl), so what a watch silently passed over still comes. It
+ * also notices that etcd went back.
+ */
+export const LIST_AGE_MAX_MS = 30 * 60_000;
+
+/**
  * A watch that ends by itself sooner, ms, is not started again at once (client-go does the same).
  */
 export const WATCH_SHORT_MS = 1_000;
@@ -66,6 +79,13 @@ export const WATCH_SHORT_MS = 1_000;
  * Failures in a row at one resourceVersion before a LIST takes its place (PrevKv=nil and others).
  */
 export const VERSION_FAILURES_MAX = 3;
+
+/**
+ * The same where connections break or watches end at once, which rarely is the version's fault: a
+ * proxy or a server that stops does so. Ten take the backoff about 4 minutes, and as many at the
+ * next version 7 more: by then an API server has forgotten both, which it says (410).
+ */
+export const VERSION_CUTS_MAX = 10;
 
 /** The witness must be the first event of a resumed watch within this, ms (DESIGN.md). */
 export const WITNESS_MS = 5_000;

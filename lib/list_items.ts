@@ -65,6 +65,11 @@ export class ListItems {
   start = 0;
   /** See start. */
   end = 0;
+  /**
+   * Of an item that is longer than itemBytesMax its beginning, for a message: nothing of it is
+   * held, and start is end. Null for any other.
+   */
+  tooLong: string | null = null;
   /** metadata.resourceVersion of the list, from when it was read; the server puts it first. */
   resourceVersion: string | null = null;
 
@@ -76,10 +81,12 @@ export class ListItems {
   #key = "";
   /** The next byte to look at. */
   #at = 0;
-  /** Where the key, value or item that is being read begins; -1 between them. */
+  /** Where the key, value or item that is being read begins, or what is held of it; -1 between. */
   #valueStart = -1;
+  /** What becomes tooLong when the item that is being read is whole. */
+  #beginning: string | null = null;
 
-  /** @param itemBytesMax longest item, bytes */
+  /** @param itemBytesMax longest item that is held, bytes */
   constructor(itemBytesMax: number = LINE_BYTES_MAX) {
     this.#itemBytesMax = itemBytesMax;
     this.#window = new ByteWindow(Math.max(itemBytesMax, LIST_VALUE_BYTES_MAX) + 1);
@@ -113,13 +120,15 @@ export class ListItems {
     for (;;) {
       if (this.#valueStart < 0 && !this.#toValue(bytes)) return false;
       this.#at = this.#value.read(bytes, this.#at);
-      this.#checkLength();
+      this.#checkLength(bytes);
       if (!this.#value.isWhole) return false;
       const start = this.#valueStart;
       this.#valueStart = -1;
       if (this.#state === "first item" || this.#state === "item") {
         this.start = start;
         this.end = this.#at;
+        this.tooLong = this.#beginning;
+        this.#beginning = null;
         this.#state = "item end";
         return true;
       }
@@ -205,11 +214,16 @@ export class ListItems {
     }
   }
 
-  #checkLength(): void {
+  #checkLength(bytes: Uint8Array): void {
     const isItem = this.#state === "first item" || this.#state === "item";
     const bytesMax = isItem ? this.#itemBytesMax : LIST_VALUE_BYTES_MAX;
-    if (this.#at - this.#valueStart <= bytesMax) return;
-    const what = isItem ? "an item" : this.#state === "value" ? `"${this.#key}"` : "a key";
+    if (this.#beginning === null && this.#at - this.#valueStart <= bytesMax) return;
+    if (isItem) {
+      this.#beginning ??= excerpt(bytes, this.#valueStart, this.#valueStart + bytesMax + 1);
+      this.#valueStart = this.#at;
+      return;
+    }
+    const what = this.#state === "value" ? `"${this.#key}"` : "a key";
     throw failure(`${printable(what)} is longer than ${bytesMax} bytes`);
   }
 

@@ -30,6 +30,8 @@ export class ListLoop {
   #version = "";
   #versionServes = -1;
   #beganMs = -Infinity;
+  /** When run() was called. */
+  #startedMs = 0;
   /** The highest version met when the LIST was asked for: it cannot be of an older state. */
   #versionBefore = "";
   #changed = Promise.withResolvers<void>();
@@ -48,13 +50,14 @@ export class ListLoop {
 
   /** Makes LISTs as they are demanded. @throws Stopped */
   async run(): Promise<void> {
-    const { stop, position } = this.#context;
+    const { stop, position, clock } = this.#context;
+    this.#startedMs = clock.nowMs();
     const wake = () => this.#change();
     stop.addEventListener("abort", wake);
     if (position.rv === null) this.#demand("nothing is known yet");
     try {
       for (;;) {
-        while (this.isIdle) await this.#next();
+        while (this.isIdle) await this.#nextOrOld();
         await this.#keepInterval();
         await this.#list();
       }
@@ -80,6 +83,8 @@ export class ListLoop {
    */
   owe(reason: string): void {
     const { position, writer, log, path } = this.#context;
+    // One that begins after now is to come already.
+    if (position.listOwed && this.#owed > this.#serving) return;
     log("INFO", `${path}: a LIST is owed, because ${reason}.`);
     position.listOwed = true;
     this.#owed = this.#demand(reason);
@@ -160,15 +165,30 @@ export class ListLoop {
 
   /** Waits until the next LIST may begin, or until one is urgent. @throws Stopped */
   async #keepInterval(): Promise<void> {
-    const { clock, stop, times } = this.#context;
+    const { clock, times } = this.#context;
     while (this.#urgent <= this.#paid) {
       const waitMs = this.#beganMs + times.listIntervalMs - clock.nowMs();
       if (waitMs <= 0) return;
-      const timer = new AbortController();
-      await Promise.race([sleep(waitMs, timer.signal), this.#changed.promise]);
-      timer.abort();
-      if (stop.aborted) throw new Stopped();
+      await this.#nextWithin(waitMs);
     }
+  }
+
+  /** Settles at the next change, or demands a LIST because the last one is old. @throws Stopped */
+  async #nextOrOld(): Promise<void> {
+    const { clock, times } = this.#context;
+    const since = Math.max(this.#beganMs, this.#startedMs);
+    const waitMs = since + times.listAgeMaxMs - clock.nowMs();
+    if (waitMs > 0) return await this.#nextWithin(waitMs);
+    this.#demand(`none was made for ${seconds(times.listAgeMaxMs)}`);
+  }
+
+  /** Settles at the next change of anything here, or after so long. @throws Stopped */
+  async #nextWithin(waitMs: number): Promise<void> {
+    const { stop } = this.#context;
+    const timer = new AbortController();
+    await Promise.race([sleep(waitMs, timer.signal), this.#changed.promise]);
+    timer.abort();
+    if (stop.aborted) throw new Stopped();
   }
 
   #demand(reason: string): number {

@@ -152,8 +152,9 @@ export class ListPass {
     intake: Intake,
     controller: AbortController,
   ): Promise<ListMetadata> {
-    const { writer, times, position } = this.#context;
-    const items = new ListItems();
+    const { writer, position } = this.#context;
+    const items = new ListItems(this.#context.times.lineBytesMax);
+    const pace = new Pace(this.#context, controller);
     for (;;) {
       while (items.next()) {
         if (!this.#scan(items, intake)) continue;
@@ -164,29 +165,24 @@ export class ListPass {
       }
       if (items.resourceVersion !== null) this.#meetVersion(items.resourceVersion);
       writer.offer();
-      const silence = setTimeout(() => {
-        controller.abort(new ApiFailure(`nothing came for ${times.listSilenceMs / 1000} s`));
-      }, times.listSilenceMs);
-      try {
-        const bytes = await body.read(items.room());
-        if (bytes === null) return items.finish();
-        items.fill(bytes);
-      } finally {
-        clearTimeout(silence);
-      }
+      const bytes = await pace.during(body.read(items.room()));
+      if (bytes === null) return items.finish();
+      items.fill(bytes);
     }
   }
 
   /** Scans an item; false where it is no event and was left out. @throws ApiFailure */
   #scan(items: ListItems, intake: Intake): boolean {
-    const { identity, log } = this.#context;
-    const { bytes, start, end } = items;
-    const reason = intake.scan.scan(bytes, start, end, identity);
+    const { identity, log, times } = this.#context;
+    const { bytes, start, end, tooLong } = items;
+    const reason = tooLong === null
+      ? intake.scan.scan(bytes, start, end, identity)
+      : `longer than ${times.lineBytesMax} bytes`;
     if (reason === null) {
       intake.other?.scan(bytes, start, end, intake.otherIdentity);
       return true;
     }
-    const text = `an item is no event (${reason}): ${excerpt(bytes, start, end)}`;
+    const text = `an item is no event (${reason}): ${tooLong ?? excerpt(bytes, start, end)}`;
     // Bytes may have suffered on their way. An object that stays like this must not keep the
     // others from being listed for ever.
     if (this.#badItems++ < BAD_ITEM_TRIES) throw new ApiFailure(text);
@@ -200,6 +196,40 @@ export class ListPass {
       this.#hooks.onVersion(version);
     } else if (this.#version !== version) {
       throw new BeginAnew(`a page is of ${version}, the first one of ${this.#version}`);
+    }
+  }
+}
+
+/** Sees that a page comes fast enough. The time in which we do not read does not count. */
+class Pace {
+  readonly #context: WatchContext;
+  readonly #controller: AbortController;
+  #leftMs: number;
+  #bytes = 0;
+
+  constructor(context: WatchContext, controller: AbortController) {
+    this.#context = context;
+    this.#controller = controller;
+    this.#leftMs = context.times.listSilenceMs;
+  }
+
+  /** The result of a read, which is aborted where too little came for too long. */
+  async during(read: ReturnType<Body["read"]>): ReturnType<Body["read"]> {
+    const { clock, times: { listSilenceMs, listSilenceBytes } } = this.#context;
+    const since = clock.nowMs();
+    const timer = setTimeout(() => {
+      const text = `less than ${listSilenceBytes} byte(s) came in ${listSilenceMs / 1000} s`;
+      this.#controller.abort(new ApiFailure(text));
+    }, this.#leftMs);
+    try {
+      const bytes = await read;
+      this.#bytes += bytes?.length ?? 0;
+      return bytes;
+    } finally {
+      clearTimeout(timer);
+      const isFast = this.#bytes >= listSilenceBytes;
+      if (isFast) this.#bytes = 0;
+      this.#leftMs = isFast ? listSilenceMs : this.#leftMs - (clock.nowMs() - since);
     }
   }
 }

@@ -12,7 +12,7 @@
 
 import { ApiFailure, isVersionRefused } from "./api_failure.ts";
 import { sleep } from "./backoff.ts";
-import { VERSION_FAILURES_MAX } from "./limits.ts";
+import { VERSION_CUTS_MAX, VERSION_FAILURES_MAX } from "./limits.ts";
 import { ListLoop } from "./list_loop.ts";
 import { compareRv } from "./position.ts";
 import { Outage, seconds, Stopped, type WatchContext } from "./watch_context.ts";
@@ -185,11 +185,12 @@ export class Reflector {
       return await this.#outage.failed(this.#what, end.failure);
     }
     if (end.how === "broken") return await this.#failed(end.failure, hasMoved);
+    if (end.how === "cut") return await this.#failed(end.failure, hasMoved, VERSION_CUTS_MAX);
     log("DEBUG", `${this.#what} ended after ${seconds(lastedMs)}.`);
     if (!isShort) return this.#outage.worked(this.#what);
     if (!hasMoved) {
       const text = `it ended after ${seconds(lastedMs)} without a new event`;
-      return await this.#failed(new ApiFailure(text), hasMoved);
+      return await this.#failed(new ApiFailure(text), hasMoved, VERSION_CUTS_MAX);
     }
     // A server that ends a watch with each event is obeyed, but not as fast as it can.
     await sleep(times.watchShortMs - sinceRequestMs, stop);
@@ -206,11 +207,22 @@ export class Reflector {
     if (wasListVersion) await this.#outage.failed(this.#what, failure);
   }
 
-  /** A failure of which the version may be the cause, unless the watch got on from there. */
-  async #failed(failure: ApiFailure, hasMoved: boolean): Promise<void> {
+  /**
+   * A failure of which the version may be the cause, unless the watch got on from there. To leave
+   * a version behind may cost states that were overwritten since, so it is not done in haste; but
+   * what lives need not wait for it.
+   */
+  async #failed(
+    failure: ApiFailure,
+    hasMoved: boolean,
+    failuresMax = VERSION_FAILURES_MAX,
+  ): Promise<void> {
     this.#isListUrgent = false;
-    if (!hasMoved && ++this.#failuresAtVersion >= VERSION_FAILURES_MAX) {
-      this.#climb(`${VERSION_FAILURES_MAX} watches in a row failed: ${failure.message}`);
+    if (!hasMoved) {
+      const failures = ++this.#failuresAtVersion;
+      const reason = `${failures} watches in a row failed: ${failure.message}`;
+      if (failures >= failuresMax) this.#climb(reason);
+      else if (failures === VERSION_FAILURES_MAX) this.#lists.owe(reason);
     }
     await this.#outage.failed(this.#what, failure);
   }

@@ -9,8 +9,11 @@ import { Backoff, BACKOFF_TIMES, type BackoffTimes, type Clock, sleep } from "./
 import type { BatchWriter } from "./batch.ts";
 import { EventScan } from "./event_scan.ts";
 import {
+  LINE_BYTES_MAX,
+  LIST_AGE_MAX_MS,
   LIST_INTERVAL_MS,
   LIST_PAGE_EVENTS,
+  LIST_SILENCE_BYTES,
   LIST_SILENCE_MS,
   STALL_MS,
   WATCH_GRACE_MS,
@@ -28,8 +31,11 @@ export type LogLevel = Extract<FromWatch, { type: "log" }>["level"];
 /** Every time and size of LIST and WATCH that a test may want otherwise; see lib/limits.ts. */
 export interface WatchTimes {
   backoff: BackoffTimes;
+  lineBytesMax: number;
+  listAgeMaxMs: number;
   listIntervalMs: number;
   listPageEvents: number;
+  listSilenceBytes: number;
   listSilenceMs: number;
   stallMs: number;
   watchGraceMs: number;
@@ -42,8 +48,11 @@ export interface WatchTimes {
 /** The shipped ones. */
 export const WATCH_TIMES: Readonly<WatchTimes> = {
   backoff: BACKOFF_TIMES,
+  lineBytesMax: LINE_BYTES_MAX,
+  listAgeMaxMs: LIST_AGE_MAX_MS,
   listIntervalMs: LIST_INTERVAL_MS,
   listPageEvents: LIST_PAGE_EVENTS,
+  listSilenceBytes: LIST_SILENCE_BYTES,
   listSilenceMs: LIST_SILENCE_MS,
   stallMs: STALL_MS,
   watchGraceMs: WATCH_GRACE_MS,

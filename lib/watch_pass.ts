@@ -23,7 +23,9 @@ export type WatchEnd =
   | { how: "closed" }
   /** The server cannot go on from this resourceVersion: it is compacted, or not yet reached. */
   | { how: "refused"; failure: ApiFailure }
-  /** Anything else: cut, silent, or not understood. */
+  /** The connection broke, or was overdue: whatever came by it, it says nothing of the version. */
+  | { how: "cut"; failure: ApiFailure }
+  /** Anything else: an ERROR, or a line that is not understood. */
   | { how: "broken"; failure: ApiFailure }
   /** It was silent, and the server has something that it should have shown. */
   | { how: "stalled"; failure: ApiFailure }
@@ -59,6 +61,9 @@ export interface WatchHooks {
   onDoubt(reason: string): void;
 }
 
+/** Bookmarks of one watch that the log tells of. Servers send one a minute, or none. */
+const BOOKMARKS_TOLD_MAX = 20;
+
 /** See the head of this file. */
 export class WatchPass {
   readonly #context: WatchContext;
@@ -66,8 +71,9 @@ export class WatchPass {
   readonly #hooks: WatchHooks;
   readonly #intake: Intake;
   readonly #controller = new AbortController();
-  readonly #lines = new WatchLines();
+  readonly #lines: WatchLines;
   readonly #seconds: number;
+  #bookmarks = 0;
   #witnessTimer: Timer | undefined;
   #isFirst = true;
   /** The first event came, whatever it was. */
@@ -83,6 +89,7 @@ export class WatchPass {
     this.#start = start;
     this.#hooks = hooks;
     this.#intake = new Intake(context);
+    this.#lines = new WatchLines(context.times.lineBytesMax);
     const { watchSecondsMin, watchSecondsMax } = context.times;
     const span = watchSecondsMax - watchSecondsMin + 1;
     this.#seconds = watchSecondsMin + Math.floor(context.clock.random() * span);
@@ -268,6 +275,8 @@ export class WatchPass {
   #isPassedOver(line: WatchLine): boolean {
     if (line.type === "BLANK") return true;
     if (line.type !== "BOOKMARK") return false;
+    // Nothing holds messages back, so they must not be as many as a server likes.
+    if (++this.#bookmarks > BOOKMARKS_TOLD_MAX) return true;
     const { log, path } = this.#context;
     log("DEBUG", `WATCH ${path}: a bookmark at resourceVersion ${line.resourceVersion}.`);
     return true;
@@ -281,9 +290,9 @@ export class WatchPass {
 
   #closed(): WatchEnd {
     const { rest } = this.#lines;
-    return rest === 0 ? { how: "closed" } : broken(
-      `it ended in the middle of a line; its ${rest} byte(s) are forgotten`,
-    );
+    if (rest === 0) return { how: "closed" };
+    const text = `it ended in the middle of a line; its ${rest} byte(s) are forgotten`;
+    return { how: "cut", failure: new ApiFailure(text) };
   }
 
   /**
@@ -292,7 +301,7 @@ export class WatchPass {
    */
   #cutOff(failure: ApiFailure): WatchEnd {
     const isOurs = this.#intake.heldMs >= this.#context.times.watchGraceMs;
-    return isOurs ? { how: "closed" } : { how: "broken", failure };
+    return isOurs ? { how: "closed" } : { how: "cut", failure };
   }
 }
 

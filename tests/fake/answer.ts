@@ -176,7 +176,7 @@ export class Answer {
     const text = `HTTP/1.1 ${status} ${REASONS[status] ?? "Unknown"}\r\n${lines}\r\n`;
     await this.#enqueue(async () => {
       this.status = status;
-      await this.#put(encoder.encode(text));
+      await this.#put(encoder.encode(text), this.#action.trickle?.from !== "body");
       await this.#countedCut();
     });
   }
@@ -235,8 +235,8 @@ export class Answer {
   }
 
   /** To the kernel, in one piece or in segments; waits while the client does not read. */
-  async #put(bytes: Uint8Array): Promise<void> {
-    const { trickle } = this.#action;
+  async #put(bytes: Uint8Array, isTrickled = true): Promise<void> {
+    const trickle = isTrickled ? this.#action.trickle : undefined;
     const step = trickle === undefined ? bytes.length : trickle.bytes ?? 1;
     for (let at = 0; at < bytes.length && this.ended === "open"; at += step) {
       const part = bytes.subarray(at, at + step);

@@ -95,8 +95,11 @@ export interface FaultAction {
   /** Compresses the body; each line of a WATCH is a member of its own. */
   encoding?: "gzip" | "br";
   cut?: Cut;
-  /** Each segment has this many bytes (default 1) and is followed by a pause (default 0 ms). */
-  trickle?: { bytes?: number; delayMs?: number };
+  /**
+   * Each segment has this many bytes (default 1) and is followed by a pause (default 0 ms), of the
+   * header too or (`from`) of the body alone.
+   */
+  trickle?: { bytes?: number; delayMs?: number; from?: "head" | "body" };
   /** WATCH: sent as they are, after this many lines (0 = before all). */
   insert?: { after: number; bytes: string | Uint8Array }[];
   /** WATCH: what is sent for a line; an array of two with the same text repeats it. */
@@ -119,6 +122,8 @@ export interface Fault {
 
 /** The faults still to come, in the order in which they were pushed; the first match is taken. */
 export class FaultQueue {
+  /** Requests that were hit so far. */
+  taken = 0;
   #faults: { fault: Fault; skip: number; left: number }[] = [];
 
   /** Adds faults. */
@@ -126,6 +131,11 @@ export class FaultQueue {
     for (const fault of faults) {
       this.#faults.push({ fault, skip: (fault.match.nth ?? 1) - 1, left: fault.times ?? 1 });
     }
+  }
+
+  /** Forgets these, hits left or not. */
+  withdraw(...faults: Fault[]): void {
+    this.#faults = this.#faults.filter(({ fault }) => !faults.includes(fault));
   }
 
   /** Forgets all. */
@@ -152,6 +162,7 @@ export class FaultQueue {
       }
     }
     this.#faults = this.#faults.filter((entry) => entry.left > 0);
+    if (action !== null) this.taken++;
     return action ?? {};
   }
 }

@@ -121,6 +121,20 @@ export class FakeApiServer {
     return contents;
   }
 
+  /**
+   * The contents among those of {@linkcode oracle} that were stored since so many
+   * {@linkcode revisions} and are not there any more: overwritten, deleted, or rewound.
+   */
+  passing(since: number): Set<string> {
+    const { storage, revision: at } = this.store;
+    const { events } = storage.range({
+      ...{ prefix: "", start: "", at, limit: null, matches: () => true },
+    });
+    const living = new Set(events.map(contentOf));
+    const stored = this.revisions.slice(since).filter(({ type }) => type !== "DELETED");
+    return new Set(stored.map(({ object }) => contentOf(object))).difference(living);
+  }
+
   /** The text of a kubeconfig for this server. */
   kubeconfig(parts: Omit<KubeconfigParts, "server"> = {}): string {
     const ca = this.#tls?.ca;

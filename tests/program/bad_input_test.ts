@@ -204,7 +204,7 @@ Deno.test("A server that cannot be reached is tried again, said once a step, unt
   });
 });
 
-Deno.test("401 is tried again with the token as it is by then; the token is in no message", async () => {
+Deno.test("401 is tried again with the token as it is by then; the token is in no message (fault 13)", async () => {
   await withTempFolder(async (folder) => {
     const pki = new Pki("test-ca");
     const server = await startFakeApiServer({

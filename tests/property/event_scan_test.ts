@@ -8,42 +8,21 @@ import fc from "fast-check";
 import { EventScan } from "../../lib/event_scan.ts";
 import { identityHex } from "../../lib/identity.ts";
 import type { IdentityMode } from "../../lib/protocol.ts";
-import { canonical, readTree, referenceIdentity, type Tree } from "./reference_identity.ts";
-
-const seed = Number(Deno.env.get("SEED") ?? Date.now() % 0x7fffffff);
-console.log(`seed=${seed}`);
+import { checkLine, CORPUS, judged, runs, seed } from "./event_oracle.ts";
+import { canonical, referenceIdentity } from "./reference_identity.ts";
 
 const MODES: IdentityMode[] = ["content", "name-count"];
-/** Where str.splitlines() of Python splits, which is more than any other splitter that we know. */
-const LINE_ENDS = new Set("\n\r\v\f\x1c\x1d\x1e\u0085\u2028\u2029");
 const encoder = new TextEncoder();
-const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-const CORPUS = Deno.readTextFileSync(new URL("../corpus/events.jsonl", import.meta.url))
-  .trimEnd().split("\n")
+const EVENTS = CORPUS
   .map((line) => line.startsWith('{"type"') ? line.slice(line.indexOf(":{") + 1, -1) : line)
   .map((text) => encoder.encode(text));
-
-/** The Event in these bytes, or null where they are none. */
-function oracle(bytes: Uint8Array): { event: Map<string, Tree>; text: string; rv: string } | null {
-  try {
-    const text = strictUtf8.decode(bytes);
-    JSON.parse(text);
-    const event = readTree(text);
-    const metadata = event instanceof Map ? event.get("metadata") : null;
-    const rv = metadata instanceof Map ? metadata.get("resourceVersion") : null;
-    if (typeof rv !== "string" || rv === "" || !rv.isWellFormed()) return null;
-    return { event: event as Map<string, Tree>, text, rv };
-  } catch {
-    return null;
-  }
-}
 
 /** All of what the scan promises, about bytes that stand in the middle of others. */
 function check(scan: EventScan, bytes: Uint8Array): void {
   const padded = new Uint8Array(bytes.length + 2).fill(0x7d);
   padded.set(bytes, 1);
-  const expected = oracle(bytes);
+  const expected = judged(bytes);
   for (const mode of MODES) {
     for (const way of ["scanSlowly", "scan"] as const) {
       const reason = scan[way](padded, 1, 1 + bytes.length, mode);
@@ -51,33 +30,16 @@ function check(scan: EventScan, bytes: Uint8Array): void {
       if (expected === null) continue;
       assertEquals(scan.resourceVersion, expected.rv);
       assertEquals(identityHex(scan.key), referenceIdentity(expected.event, mode), way);
-      checkLine(scan, expected.text, expected.event);
+      const line = checkLine(scan, expected);
+      const { event, text } = expected;
+      const isWhole = event.has("kind") && event.has("apiVersion");
+      if (isWhole && !/[\p{Cc}\u2028\u2029]/u.test(text)) assertEquals(line, `${text.trim()}\n`);
     }
   }
 }
 
-function checkLine(scan: EventScan, source: string, event: Map<string, Tree>): void {
-  const into = new Uint8Array(scan.lineLength + 2).fill(0x7e);
-  assertEquals(scan.writeLine(into, 1), 1 + scan.lineLength);
-  assertEquals([into[0], into.at(-1)], [0x7e, 0x7e], "wrote outside of its range");
-  const line = strictUtf8.decode(into.subarray(1, -1));
-  assertEquals(Array.from(line).filter((character) => LINE_ENDS.has(character)), ["\n"], line);
-  assert(line.endsWith("\n"), line);
-  const written = readTree(line);
-  JSON.parse(line);
-  const typeMeta: [string, Tree][] = [["kind", "Event"], ["apiVersion", "v1"]];
-  const whole = new Map([...typeMeta, ...event]);
-  assertEquals(exact(written), exact(whole));
-  const isWhole = event.has("kind") && event.has("apiVersion");
-  if (isWhole && !/[\p{Cc}\u2028\u2029]/u.test(source)) assertEquals(line, `${source.trim()}\n`);
-}
-
-/** A text that differs where two trees do, also in the spelling of a number. */
-function exact(tree: Tree): string {
-  return JSON.stringify(tree, (_key, value) => value instanceof Map ? [...value].sort() : value);
-}
-
-function property(name: string, bytes: fc.Arbitrary<Uint8Array>, numRuns: number): void {
+function property(name: string, bytes: fc.Arbitrary<Uint8Array>, usual: number): void {
+  const numRuns = runs(usual);
   Deno.test(`${name} (seed=${seed})`, () => {
     const scan = new EventScan();
     const ways = { fast: 0, slow: 0, invalid: 0 };
@@ -167,7 +129,7 @@ function changed(
   return new Uint8Array([...bytes.subarray(0, place), ...added, ...rest]);
 }
 
-const mutated = fc.tuple(fc.constantFrom(...CORPUS), fc.array(change, { maxLength: 3 }))
+const mutated = fc.tuple(fc.constantFrom(...EVENTS), fc.array(change, { maxLength: 3 }))
   .map(([bytes, changes]) => changes.reduce(changed, bytes));
 
 property("both ways and the definition agree about damaged events", mutated, 6000);

@@ -26,7 +26,9 @@ function read(chunks: Uint8Array[], itemBytesMax?: number): Result {
   const list = new ListItems(itemBytesMax);
   const items: string[] = [];
   const drain = () => {
-    while (list.next()) items.push(decoder.decode(list.bytes.subarray(list.start, list.end)));
+    while (list.next()) {
+      items.push(list.tooLong ?? decoder.decode(list.bytes.subarray(list.start, list.end)));
+    }
   };
   try {
     for (const chunk of chunks) feed(list, chunk, drain);

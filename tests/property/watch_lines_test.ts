@@ -48,7 +48,7 @@ function expectedLines(text: string, lineBytesMax: number): Result {
 
 const cuts = fc.array(fc.nat(), { maxLength: 12 });
 
-Deno.test(`WatchLines finds the same lines in any chunks (seed=${seed})`, () => {
+Deno.test(`WatchLines finds the same lines in any chunks (check 4.2.11; seed=${seed})`, () => {
   const shortText = fc.array(fc.constantFrom("\n", "\n", "a", "\r", "bcd", "x".repeat(40)), {
     maxLength: 30,
   }).map((pieces) => pieces.join(""));

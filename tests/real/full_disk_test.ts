@@ -25,7 +25,7 @@ async function onFullDisk(scene: Scene): Promise<{ program: Program; ballast: st
 }
 
 troubleTest(
-  "A full disk holds the watch back and keeps whole lines; with room again it goes on by itself",
+  "A full disk holds the watch back and keeps whole lines; with room again it goes on by itself (fault 46)",
   mount,
   MOUNT_HOW,
   async (scene, mount) => {
@@ -49,7 +49,7 @@ troubleTest(
 );
 
 troubleTest(
-  "A stop while the disk is full ends in time, a start on the full disk waits, and all lines come",
+  "A stop while the disk is full ends in time, a start on the full disk waits, and all lines come (fault 46)",
   mount,
   MOUNT_HOW,
   async (scene, mount) => {
@@ -66,7 +66,7 @@ troubleTest(
 );
 
 troubleTest(
-  "kill -9 while the disk is full, and again after it: no line is lost, repeated or torn",
+  "kill -9 while the disk is full, and again after it: no line is lost, repeated or torn (faults 46, 47)",
   mount,
   MOUNT_HOW,
   async (scene, mount) => {

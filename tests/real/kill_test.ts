@@ -13,7 +13,7 @@ import { killUnderLoad } from "./kills.ts";
 Deno.test(needing(
   sharedApiServer(),
   API_SERVER_HOW,
-  "killed with -9 under load and rotated in between, the program loses and repeats nothing",
+  "killed with -9 under load and rotated in between, the program loses and repeats nothing (fault 47)",
   async (server) => {
     const seed = testSeed();
     const next = randomUint32(seed);

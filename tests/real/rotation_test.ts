@@ -52,7 +52,7 @@ async function checked(scene: Scene, ...paths: string[]): Promise<void> {
 }
 
 rotationTest(
-  "kill -9 between the rename and SIGHUP: the renamed file keeps its lines, the rest goes on",
+  "kill -9 between the rename and SIGHUP: the renamed file keeps its lines, the rest goes on (fault 48)",
   async (scene, output) => {
     const first = await scene.start(output);
     await written(scene, 10, output);
@@ -67,7 +67,7 @@ rotationTest(
 );
 
 rotationTest(
-  "A deleted file is made again after 5 seconds with all that was appended since",
+  "A deleted file is made again after 5 seconds with all that was appended since (fault 48)",
   async (scene, output) => {
     const program = await scene.start(output);
     await written(scene, 10, output);
@@ -161,7 +161,7 @@ rotationTest(
 );
 
 rotationTest(
-  "Rotated and packed while the program was stopped: nothing comes again",
+  "Rotated and packed while the program was stopped: nothing comes again (fault 48)",
   async (scene, output) => {
     const first = await scene.start(output);
     await written(scene, 10, output);
@@ -181,7 +181,7 @@ rotationTest(
 );
 
 rotationTest(
-  "copytruncate is noticed and said; on a quiet file it costs no line, also not at kill -9 later",
+  "copytruncate is noticed and said; on a quiet file it costs no line, also not at kill -9 later (fault 48)",
   async (scene, output) => {
     const first = await scene.start(output);
     await written(scene, 10, output);
@@ -200,7 +200,7 @@ rotationTest(
 );
 
 rotationTest(
-  "Another --destination after kill -9, and back: the old file is recovered first, nothing repeats",
+  "Another --destination after kill -9, and back: the old file is recovered first, nothing repeats (fault 48)",
   async (scene, output) => {
     const other = `${output}.other`;
     const first = await scene.start(output);
@@ -220,7 +220,7 @@ rotationTest(
 );
 
 rotationTest(
-  "Half a line at the end of the file after kill -9 is cut, said, and its event written whole",
+  "Half a line at the end of the file after kill -9 is cut, said, and its event written whole (faults 47, 48)",
   async (scene, output) => {
     const first = await scene.start(output);
     await written(scene, 10, output);

@@ -59,7 +59,7 @@ async function failureBy(action: FaultAction, credentials = NONE): Promise<ApiFa
   return failure as ApiFailure;
 }
 
-Deno.test("retryAfterMs() reads seconds and dates, and keeps to sane bounds", () => {
+Deno.test("retryAfterMs() reads seconds and dates, and keeps to sane bounds (fault 12; check 4.2.12)", () => {
   const cases: [string | null, number][] = [
     [null, 0],
     ["", 0],
@@ -90,7 +90,7 @@ Deno.test("an answer's body is read into the memory that is given, and ends with
   });
 });
 
-Deno.test("no compressed answer is asked for: of gzip, Deno reads the first member only", async () => {
+Deno.test("no compressed answer is asked for: of gzip, Deno reads the first member only (fault 40)", async () => {
   await withServer({}, async (server) => {
     await withClient(server, NONE, async (client) => {
       await textOf(await get(client));
@@ -129,7 +129,7 @@ Deno.test("a body that is no Status is shown as far as it is text, on one line, 
   }
 });
 
-Deno.test("of a long error only the beginning is read, and of one that stalls nothing is waited for", async () => {
+Deno.test("of a long error only the beginning is read, and of one that stalls nothing is waited for (fault 19; check 4.2.15)", async () => {
   const long = "x".repeat(500_000);
   const { message } = await failureBy({
     respond: { status: 500, headers: { "Content-Type": "text/plain" }, body: long },
@@ -165,7 +165,7 @@ Deno.test("an abort reaches a body that is being read, also when garbage was col
   });
 });
 
-Deno.test("TLS: the CA and a client certificate are used; new ones from the next request on", async () => {
+Deno.test("TLS: the CA and a client certificate are used; new ones from the next request on (fault 16)", async () => {
   const pki = new Pki();
   const other = new Pki();
   const tls = { ...pki.server(), ca: pki.ca, clientCa: pki.ca };

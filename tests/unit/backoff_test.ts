@@ -17,13 +17,13 @@ function clock(random: number) {
 
 const TIMES = { firstMs: 800, maxMs: 30_000, resetMs: 120_000 };
 
-Deno.test("delays double from the first to the longest", () => {
+Deno.test("delays double from the first to the longest (check 4.2.12)", () => {
   const backoff = new Backoff(clock(0), TIMES);
   const delays = Array.from({ length: 8 }, () => backoff.fail());
   assertEquals(delays, [800, 1600, 3200, 6400, 12800, 25600, 30000, 30000]);
 });
 
-Deno.test("as much again is added by chance", () => {
+Deno.test("as much again is added by chance (check 4.2.12)", () => {
   const almostOne = 1 - 2 ** -53;
   const backoff = new Backoff(clock(almostOne), TIMES);
   for (const delay of [800, 1600, 3200, 6400, 12800, 25600, 30000, 30000]) {
@@ -32,7 +32,7 @@ Deno.test("as much again is added by chance", () => {
   }
 });
 
-Deno.test("after long enough without a failure the delay starts anew, not before", () => {
+Deno.test("after long enough without a failure the delay starts anew, not before (check 4.2.12)", () => {
   const time = clock(0);
   const backoff = new Backoff(time, TIMES);
   backoff.fail();
@@ -43,7 +43,7 @@ Deno.test("after long enough without a failure the delay starts anew, not before
   assertEquals(backoff.fail(), 800);
 });
 
-Deno.test("a server that asks for more gets more, and the doubling goes on", () => {
+Deno.test("a server that asks for more gets more, and the doubling goes on (check 4.2.12)", () => {
   const time = clock(0);
   const backoff = new Backoff(time, TIMES);
   assertEquals(backoff.fail(5000), 5000);

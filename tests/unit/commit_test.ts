@@ -49,7 +49,7 @@ Deno.test("After a kill before any sync, recovery knows each line that the file 
   });
 });
 
-Deno.test("The first position is in a checkpoint at once: a kill then loses no history", async () => {
+Deno.test("The first position is in a checkpoint at once: a kill then loses no history (check 4.2.3)", async () => {
   await withTempFolder(async (folder) => {
     const rig = await Rig.start(folder);
     await rig.feed(many(3));

@@ -27,7 +27,7 @@ function failure(code: string): Error {
   return Object.assign(new Error(`${code} (of the test)`), { code });
 }
 
-Deno.test("A failed sync is never followed by one that counts: its lines are written again", async () => {
+Deno.test("A failed sync is never followed by one that counts: its lines are written again (check 4.2.3)", async () => {
   await withTempFolder(async (folder) => {
     const path = `${folder}/events.jsonl`;
     let failing = false;

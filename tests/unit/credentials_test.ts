@@ -127,7 +127,7 @@ Deno.test("load() says which file is missing, empty or of a wrong kind", () =>
     for (const [spec, message] of cases) assertEquals(await refusal(spec), message);
   }));
 
-Deno.test("refresh() gives a token that changed, and null while it did not", () =>
+Deno.test("refresh() gives a token that changed, and null while it did not (fault 14; check 4.2.14)", () =>
   withKeys(async (keys) => {
     const file = keys.file("token", "one");
     const credentials = source({ token: { file } });
@@ -140,7 +140,7 @@ Deno.test("refresh() gives a token that changed, and null while it did not", () 
     assertEquals(credentials.nextCheckMs(), 60_000);
   }));
 
-Deno.test("refresh() keeps a token whose file is empty, gone or half-written, and says so", () =>
+Deno.test("refresh() keeps a token whose file is empty, gone or half-written, and says so (fault 13; check 4.2.14)", () =>
   withKeys(async (keys) => {
     const file = keys.file("token", "one");
     const credentials = source({ token: { file } });
@@ -185,7 +185,7 @@ Deno.test("refresh() never gives a certificate with the key of another", () =>
     assert(second?.cert !== first.cert && second?.key !== first.key);
   }));
 
-Deno.test("refresh() gives a CA that changed, and keeps the old while the file is damaged", () =>
+Deno.test("refresh() gives a CA that changed, and keeps the old while the file is damaged (fault 16; check 4.2.14)", () =>
   withKeys(async (keys) => {
     const old = Deno.readTextFileSync(keys.ca.certFile);
     const next = Deno.readTextFileSync(keys.selfSigned("next").certFile);

@@ -183,7 +183,7 @@ Deno.test("writeLine() gives a LIST item the same line as a WATCH", () => {
   assertEquals(lineOf(PLAIN.replace('"kind":"Event","apiVersion":"v1",', "")), PLAIN + "\n");
 });
 
-Deno.test("writeLine() keeps whatever some splitter takes for a line end out of the line", () => {
+Deno.test("writeLine() keeps whatever some splitter takes for a line end out of the line (fault 35; check 4.2.22)", () => {
   const pretty =
     '{\n\t"metadata": {\r\n  "resourceVersion": "1" }, "kind": "", "apiVersion":1.50,' +
     '\n"a\u2028b": "\\" \u0085 \\\\", "c": "\u2029 , : é 🚀\u00c2" }';

@@ -71,14 +71,14 @@ Deno.test("null, {}, [], an empty string and no field at all are one identity", 
   }
 });
 
-Deno.test("metadata other than name and namespace, kind and apiVersion are not part of it", () => {
+Deno.test("metadata other than name and namespace, kind and apiVersion are not part of it (fault 31)", () => {
   const plain = identity('{"metadata":{"name":"x","namespace":"n","resourceVersion":"1"}}');
   const other = '{"kind":"Event","metadata":{"uid":"u","namespace":"n","labels":{"name":"y"},' +
     '"resourceVersion":"2","name":"x"},"apiVersion":"v1"}';
   assertEquals(identity(other), plain);
 });
 
-Deno.test("a value under another field, or in another namespace, is another identity", () => {
+Deno.test("a value under another field, or in another namespace, is another identity (fault 29)", () => {
   const seen = new Set([
     withFields('"reason":"a"'),
     withFields('"message":"a"'),
@@ -91,7 +91,7 @@ Deno.test("a value under another field, or in another namespace, is another iden
   assertEquals(seen.size, 7);
 });
 
-Deno.test("an update of a series is another identity, and so is each of its times", () => {
+Deno.test("an update of a series is another identity, and so is each of its times (fault 30)", () => {
   const seen = new Set(
     ['{"count":2,"lastObservedTime":"t"}', '{"count":3,"lastObservedTime":"t"}', '{"count":3}']
       .map((series) => withFields(`"series":${series}`)),

@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { WINDOW_BYTES } from "../../lib/byte_window.ts";
 import { FormatError } from "../../lib/json_bytes.ts";
 import { LIST_VALUE_BYTES_MAX, ListItems, type ListMetadata } from "../../lib/list_items.ts";
-import { feed, singleBytes } from "../property/byob.ts";
+import { cutAt, feed, singleBytes } from "../property/byob.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -85,13 +85,27 @@ Deno.test("ListItems grows its window for a giant item and shrinks it afterwards
   assertEquals(list.room().length, WINDOW_BYTES);
 });
 
-Deno.test("ListItems throws at an item or another value that is longer than its limit", () => {
-  for (const tail of ['"]}', ""]) {
-    const item = (length: number) => `"${"x".repeat(length - 2)}`;
-    const list = new ListItems(100);
-    assertThrows(() => read(`${HEAD}${item(101)}${tail}`, list), FormatError, tail && "an item is");
+Deno.test("ListItems tells the beginning of an item that is too long, and goes on behind it", () => {
+  const item = (length: number) => `"${"x".repeat(length - 2)}"`;
+  for (const cut of [0, 1, 7, 500]) {
+    const list = new ListItems(300);
+    const found: [number, string | null][] = [];
+    const text = `${HEAD}${item(300)},${item(301)},${item(9000)},{}]}`;
+    const bytes = encoder.encode(text);
+    const chunks = cut === 0 ? [bytes] : cutAt(bytes, Array.from(bytes, (_, i) => cut * i));
+    for (const chunk of chunks) {
+      feed(list, chunk, () => {
+        while (list.next()) found.push([list.end - list.start, list.tooLong]);
+      });
+    }
+    const beginning = `"${"x".repeat(199)}...`;
+    assertEquals(found, [[300, null], [0, beginning], [0, beginning], [2, null]]);
+    assertEquals(list.finish().resourceVersion, "614");
+    assertEquals(list.room().length > 0, true);
   }
-  assertEquals(read(`${HEAD}"${"x".repeat(98)}"]}`, new ListItems(100)).items.length, 1);
+});
+
+Deno.test("ListItems throws at another value that is longer than its limit", () => {
   const long = "x".repeat(LIST_VALUE_BYTES_MAX);
   failsWith(`{"some":"${long}"}`, '"some" is longer than 1048576 bytes');
   failsWith(`{"some":"${long}`, '"some" is longer than 1048576 bytes');

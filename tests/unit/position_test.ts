@@ -10,7 +10,7 @@ function known(rv: string, previous: string, witness: string | null = HEX_A): Wa
   return new WatchPosition({ rv, previous, witness, highest: rv, listOwed: false });
 }
 
-Deno.test("compareRv() orders plain decimals of any size as numbers", () => {
+Deno.test("compareRv() orders plain decimals of any size as numbers (fault 36; check 4.2.2)", () => {
   const seed = Number(Deno.env.get("SEED") ?? Date.now());
   console.log(`SEED=${seed}`);
   fc.assert(
@@ -21,7 +21,7 @@ Deno.test("compareRv() orders plain decimals of any size as numbers", () => {
   );
 });
 
-Deno.test("compareRv() knows only equality for what is no plain decimal", () => {
+Deno.test("compareRv() knows only equality for what is no plain decimal (fault 36; check 4.2.2)", () => {
   for (const odd of ["", "07", "1.5", "0x1f", "-1", "+1", " 1", "1e3", "v12", "１"]) {
     assertEquals(compareRv(odd, "12"), null);
     assertEquals(compareRv("12", odd), null);

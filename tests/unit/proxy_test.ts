@@ -41,7 +41,7 @@ Deno.test("proxyOf() names the variable and drops user and password", () => {
   });
 });
 
-Deno.test("proxyOf() reads NO_PROXY as Deno does", () => {
+Deno.test("proxyOf() reads NO_PROXY as Deno does (fault 42)", () => {
   const excluded: [host: string, list: string][] = [
     ["api.example.com", "example.com"],
     ["api.example.com", ".example.com"],
@@ -127,7 +127,7 @@ async function answerOf(script: string, host: string, env: Variables): Promise<s
   });
 }
 
-Deno.test("fetch goes where proxyOf() says, without a net permission for the proxy", () =>
+Deno.test("fetch goes where proxyOf() says, without a net permission for the proxy (fault 42)", () =>
   withServers(async (server, proxy) => {
     const script = `console.log(await (await fetch("http://${server}/")).text())`;
     const cases: [variables: Variables, expected: string][] = [

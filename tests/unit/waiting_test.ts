@@ -60,7 +60,7 @@ const PLACES: Record<string, Place> = {
 
 for (const code of ["ENOSPC", "EDQUOT", "EROFS"]) {
   for (const [name, place] of Object.entries(PLACES)) {
-    Deno.test(`${code} of ${name} is waited out, and nothing is lost or repeated`, async () => {
+    Deno.test(`${code} of ${name} is waited out, and nothing is lost or repeated (fault 46)`, async () => {
       await withTempFolder(async (folder) => {
         const trouble: Trouble = { code: null, refused: 0 };
         const options = { io: troubled(trouble, place), filterCapacity: 10 };

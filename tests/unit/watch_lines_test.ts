@@ -115,7 +115,7 @@ Deno.test("readWatchLine() takes a line of nothing but whitespace for none", () 
   for (const text of ["", "\r", " \t "]) assertEquals(read(text), { type: "BLANK" });
 });
 
-Deno.test("readWatchLine() reports an ERROR whatever its object is", () => {
+Deno.test("readWatchLine() reports an ERROR whatever its object is (check 4.2.5)", () => {
   const status = (object: string) => {
     const line = read(`{"type":"ERROR","object":${object}}`);
     assert(line.type === "ERROR", object);
@@ -181,7 +181,7 @@ Deno.test("a LIST item and the WATCH of the same event have one identity and one
   assertEquals(listed, 26);
 });
 
-Deno.test("WatchLines finds lines across reads and counts what is left over", () => {
+Deno.test("WatchLines finds lines across reads and counts what is left over (check 4.2.9)", () => {
   const lines = new WatchLines();
   const found: string[] = [];
   const drain = () => found.push(...texts(lines));
@@ -210,7 +210,7 @@ Deno.test("WatchLines grows its window for a giant line and shrinks it afterward
   assertEquals(lines.room().length, WINDOW_BYTES - 1);
 });
 
-Deno.test("WatchLines takes a line of the longest length and throws at one byte more", () => {
+Deno.test("WatchLines takes a line of the longest length and throws at one byte more (fault 34; check 4.2.11)", () => {
   for (const size of [100, WINDOW_BYTES, 3 * WINDOW_BYTES + 1]) {
     const longest = "x".repeat(size);
     const lines = new WatchLines(size);

@@ -32,7 +32,7 @@ Deno.test("401: new credentials are asked for once, and with them the request is
   });
 });
 
-Deno.test("401 for long: tried again with backoff, and let in when the token is right", async () => {
+Deno.test("401 for long: tried again with backoff, and let in when the token is right (fault 13; check 4.2.14)", async () => {
   await withServer({ tokens: { new: "us" } }, async (server) => {
     create(server, "e1");
     await withEnd(server.url, { credentials: bearer("old-secret") }, async (end) => {
@@ -48,7 +48,7 @@ Deno.test("401 for long: tried again with backoff, and let in when the token is 
   });
 });
 
-Deno.test("401 and nobody answers: the wait ends, and it is a failure like others", async () => {
+Deno.test("401 and nobody answers: the wait ends, and it is a failure like others (fault 13)", async () => {
   await withServer({ tokens: { new: "us" } }, async (server) => {
     const clientTimes = { credentialsMs: 100 };
     await withEnd(server.url, { credentials: bearer("old"), clientTimes }, async (end) => {
@@ -58,7 +58,7 @@ Deno.test("401 and nobody answers: the wait ends, and it is a failure like other
   });
 });
 
-Deno.test("a token that changes under an open watch leaves it alone, and serves the next request", async () => {
+Deno.test("a token that changes under an open watch leaves it alone, and serves the next request (fault 14)", async () => {
   await withServer({ tokens: { old: "us" } }, async (server) => {
     create(server, "e1");
     await withEnd(server.url, { credentials: bearer("old") }, async (end) => {
@@ -79,7 +79,7 @@ Deno.test("a token that changes under an open watch leaves it alone, and serves 
 });
 
 for (const namespace of [null, "team-a"]) {
-  Deno.test(`403 ${namespace ?? "everywhere"}: an error that names the rule; let in when it is there`, async () => {
+  Deno.test(`403 ${namespace ?? "everywhere"}: an error that names the rule; let in when it is there (fault 15)`, async () => {
     await withServer({ tokens: { "token-of-plain": "plain" } }, async (server) => {
       server.auth.allow.list = false;
       const watches = [{ ...watchFrom(null), namespace }];
@@ -99,7 +99,7 @@ for (const namespace of [null, "team-a"]) {
   });
 }
 
-Deno.test("rights to watch that are taken away and given back", async () => {
+Deno.test("rights to watch that are taken away and given back (fault 15)", async () => {
   await withServer({}, async (server) => {
     create(server, "e1");
     await withEnd(server.url, {}, async (end) => {
@@ -117,7 +117,7 @@ Deno.test("rights to watch that are taken away and given back", async () => {
   });
 });
 
-Deno.test("429 with Retry-After waits that long, without it as long as other failures", async () => {
+Deno.test("429 with Retry-After waits that long, without it as long as other failures (fault 12; check 4.2.12)", async () => {
   await withServer({}, async (server) => {
     create(server, "e1");
     server.faults.push(
@@ -135,7 +135,7 @@ Deno.test("429 with Retry-After waits that long, without it as long as other fai
   });
 });
 
-Deno.test("429 on a WATCH keeps the position: no LIST", async () => {
+Deno.test("429 on a WATCH keeps the position: no LIST (fault 12)", async () => {
   await withServer({}, async (server) => {
     create(server, "e1");
     await withEnd(server.url, {}, async (end) => {
@@ -153,7 +153,7 @@ Deno.test("429 on a WATCH keeps the position: no LIST", async () => {
   });
 });
 
-Deno.test("a server that is gone: one warning a step, no hot loop, and on it goes when it is back", async () => {
+Deno.test("a server that is gone: one warning a step, no hot loop, and on it goes when it is back (check 4.2.20)", async () => {
   await withServer({}, async (server) => {
     create(server, "e1");
     await withEnd(server.url, {}, async (end) => {
@@ -179,7 +179,7 @@ Deno.test("a server that is gone: one warning a step, no hot loop, and on it goe
   });
 });
 
-Deno.test("no answer at all is given up after the header's time", async () => {
+Deno.test("no answer at all is given up after the header's time (fault 18; check 4.2.7)", async () => {
   await withServer({}, async (server) => {
     create(server, "e1");
     server.connections = "silent";
@@ -245,7 +245,7 @@ const NO_API: [string, FaultAction, string][] = [
 ];
 
 for (const [what, action, said] of NO_API) {
-  Deno.test(`${what} is a failure like others`, async () => {
+  Deno.test(`${what} is a failure like others (fault 42)`, async () => {
     await withServer({}, async (server) => {
       create(server, "e1");
       server.faults.push({ match: {}, times: 2, action });
@@ -258,7 +258,7 @@ for (const [what, action, said] of NO_API) {
   });
 }
 
-Deno.test("a redirect is not followed: no other server sees the token", async () => {
+Deno.test("a redirect is not followed: no other server sees the token (fault 42; check 4.2.15)", async () => {
   await withServer({}, async (other) => {
     await withServer({ tokens: { secret: "us" } }, async (server) => {
       const Location = `${other.url}/api/v1/events?token=secret`;

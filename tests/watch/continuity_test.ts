@@ -45,7 +45,7 @@ async function untilSettled(end: MainEnd, server: FakeApiServer): Promise<void> 
   await until(() => end.isSettled);
 }
 
-Deno.test("the first start lists all pages and watches from the LIST's version beside them", async () => {
+Deno.test("the first start lists all pages and watches from the LIST's version beside them (check 4.2.1)", async () => {
   await withServer({}, async (server) => {
     create(server, "e1", "e2", "e3", "e4");
     server.faults.push({ match: { verb: "list", page: 2 }, action: { holdMs: 400 } });
@@ -71,7 +71,7 @@ Deno.test("the first start lists all pages and watches from the LIST's version b
   });
 });
 
-Deno.test("resumed from P, the witness proves continuity: no LIST, and P stays", async () => {
+Deno.test("resumed from P, the witness proves continuity: no LIST, and P stays (check 4.2.18)", async () => {
   await withServer({}, async (server) => {
     const position = await positionAfterAll(server, "e1", "e2");
     assertEquals([position.rv, position.previous, position.listOwed], ["102", "101", false]);
@@ -185,7 +185,7 @@ Deno.test("a LIST owed by the last run is made although the witness comes", asyn
   });
 });
 
-Deno.test("P compacted: a LIST, and the watch goes on from the last version", async () => {
+Deno.test("P compacted: a LIST, and the watch goes on from the last version (fault 5; check 4.2.6)", async () => {
   await withServer({}, async (server) => {
     const position = await positionAfterAll(server, "e1", "e2");
     create(server, "e3");
@@ -202,7 +202,7 @@ Deno.test("P compacted: a LIST, and the watch goes on from the last version", as
 });
 
 for (const form of ["ERROR in an answer 200", "HTTP 410"]) {
-  Deno.test(`P and the last version compacted (${form}): the watch goes on from the LIST's`, async () => {
+  Deno.test(`P and the last version compacted (${form}): the watch goes on from the LIST's (faults 5, 6; check 4.2.6)`, async () => {
     await withServer({}, async (server) => {
       const position = await positionAfterAll(server, "e1", "e2");
       create(server, "e3", "e4");
@@ -264,7 +264,7 @@ Deno.test("refused soon after a LIST: the next one does not wait for the interva
   });
 });
 
-Deno.test("every version refused for long: no hot loop, LISTs keep their interval, then it goes on", async () => {
+Deno.test("every version refused for long: no hot loop, LISTs keep their interval, then it goes on (fault 7)", async () => {
   await withServer({}, async (server) => {
     const position = await positionAfterAll(server, "e1", "e2");
     const action = statusAnswer(410, "Expired", "too old");
@@ -285,7 +285,7 @@ Deno.test("every version refused for long: no hot loop, LISTs keep their interva
   });
 });
 
-Deno.test("etcd went back: the position is dropped and its watch begun anew from the LIST", async () => {
+Deno.test("etcd went back: the position is dropped and its watch begun anew from the LIST (fault 24; check 4.2.18)", async () => {
   await withServer({}, async (server) => {
     create(server, "e1", "e2", "e3");
     const position = await positionAfterAll(server, "e4", "e5");
@@ -307,7 +307,7 @@ Deno.test("etcd went back: the position is dropped and its watch begun anew from
   });
 });
 
-Deno.test("etcd went back and moved past us while we were away: nothing alive is lost", async () => {
+Deno.test("etcd went back and moved past us while we were away: nothing alive is lost (fault 24)", async () => {
   await withServer({}, async (server) => {
     create(server, "e1", "e2", "e3");
     const position = await positionAfterAll(server, "e4", "e5");
@@ -343,7 +343,7 @@ Deno.test("events that come while a LIST is on its way are not taken for a step 
   });
 });
 
-Deno.test("resourceVersions that go back on an open watch: a LIST is owed, P is of the new history", async () => {
+Deno.test("resourceVersions that go back on an open watch: a LIST is owed, P is of the new history (faults 21, 26)", async () => {
   await withServer({}, async (server) => {
     create(server, "e1", "e2", "e3");
     await withEnd(server.url, {}, async (end) => {
@@ -370,7 +370,7 @@ Deno.test("resourceVersions that go back on an open watch: a LIST is owed, P is 
   });
 });
 
-Deno.test("a DELETED is not written, but moves the position, and can be the witness", async () => {
+Deno.test("a DELETED is not written, but moves the position, and can be the witness (fault 28; check 4.2.4)", async () => {
   await withServer({}, async (server) => {
     create(server, "e1", "e2");
     let position: Position | null = null;
@@ -390,7 +390,7 @@ Deno.test("a DELETED is not written, but moves the position, and can be the witn
   });
 });
 
-Deno.test("of many DELETED under one resourceVersion the first is the witness", async () => {
+Deno.test("of many DELETED under one resourceVersion the first is the witness (fault 27)", async () => {
   await withServer({}, async (server) => {
     const names = Array.from({ length: 20 }, (_, i) => `e${i}`);
     create(server, ...names);
@@ -408,7 +408,7 @@ Deno.test("of many DELETED under one resourceVersion the first is the witness", 
   });
 });
 
-Deno.test("metadata-only writes and repetitions come as lines with their own resourceVersion", async () => {
+Deno.test("metadata-only writes and repetitions come as lines with their own resourceVersion (fault 31)", async () => {
   await withServer({}, async (server) => {
     create(server, "e1");
     await withEnd(server.url, {}, async (end) => {

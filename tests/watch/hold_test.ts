@@ -21,7 +21,7 @@ async function untilWatching(end: MainEnd, server: FakeApiServer): Promise<void>
   await until(() => end.isSettled && server.watches.length === 1);
 }
 
-Deno.test("a watch held back goes on where it was: nothing lost, nothing twice, no new request", async () => {
+Deno.test("a watch held back goes on where it was: nothing lost, nothing twice, no new request (fault 46; check 4.2.13)", async () => {
   await withServer({}, async (server) => {
     await withEnd(server.url, {}, async (end) => {
       await untilWatching(end, server);
@@ -65,7 +65,7 @@ Deno.test("a watch held back beyond its deadline is resumed, and that is no fail
   });
 });
 
-Deno.test("a LIST held back, and cut for it, is asked for again and is no failure", async () => {
+Deno.test("a LIST held back, and cut for it, is asked for again and is no failure (fault 46)", async () => {
   await withServer({}, async (server) => {
     createBig(server, 400);
     const times = { listPageEvents: 500, listSilenceMs: 200 };

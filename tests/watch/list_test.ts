@@ -34,7 +34,7 @@ async function withSeven(
   });
 }
 
-Deno.test("a LIST is asked for in pages, without a resourceVersion", async () => {
+Deno.test("a LIST is asked for in pages, without a resourceVersion (check 4.2.1)", async () => {
   await withSeven([], {}, async (end, server) => {
     await until(() => end.isSettled);
     assertEquals(end.names, SEVEN);
@@ -44,7 +44,7 @@ Deno.test("a LIST is asked for in pages, without a resourceVersion", async () =>
   });
 });
 
-Deno.test("LIST lines bear kind and apiVersion, and are those of the watch, to the byte", async () => {
+Deno.test("LIST lines bear kind and apiVersion, and are those of the watch, to the byte (fault 45; check 4.2.16)", async () => {
   await withSeven([], {}, async (end, server) => {
     await until(() => end.isSettled && server.watches.length === 1);
     const { object } = server.revisions[2]!;
@@ -56,7 +56,7 @@ Deno.test("LIST lines bear kind and apiVersion, and are those of the watch, to t
   });
 });
 
-Deno.test("an empty cluster and a list with items: null are complete LISTs", async () => {
+Deno.test("an empty cluster and a list with items: null are complete LISTs (fault 45)", async () => {
   for (const body of ['"items":[]', '"items":null']) {
     await withServer({}, async (server) => {
       const action = { body: (text: string) => text.replace('"items":[]', body) };
@@ -69,7 +69,7 @@ Deno.test("an empty cluster and a list with items: null are complete LISTs", asy
   }
 });
 
-Deno.test("a page that fails is asked for again with its token", async () => {
+Deno.test("a page that fails is asked for again with its token (fault 11)", async () => {
   const busy = statusAnswer(503, "ServiceUnavailable", "busy");
   const cut: FaultAction = { cut: { bytes: 500, how: "reset" } };
   for (const action of [busy, cut]) {
@@ -82,7 +82,7 @@ Deno.test("a page that fails is asked for again with its token", async () => {
   }
 });
 
-Deno.test("a page that keeps failing makes the LIST begin anew", async () => {
+Deno.test("a page that keeps failing makes the LIST begin anew (fault 11)", async () => {
   const action = statusAnswer(500, "InternalError", "no luck");
   const fault = { match: { verb: "list" as const, page: 2 }, times: 3, action };
   await withSeven([fault], {}, async (end, server) => {
@@ -92,7 +92,7 @@ Deno.test("a page that keeps failing makes the LIST begin anew", async () => {
   });
 });
 
-Deno.test("compaction between pages: the LIST begins anew, the offered token is not used", async () => {
+Deno.test("compaction between pages: the LIST begins anew, the offered token is not used (fault 6)", async () => {
   await withServer({}, async (server) => {
     create(server, ...SEVEN);
     server.faults.push({
@@ -114,7 +114,7 @@ Deno.test("compaction between pages: the LIST begins anew, the offered token is 
   });
 });
 
-Deno.test("compaction between pages again: the LIST comes in one answer", async () => {
+Deno.test("compaction between pages again: the LIST comes in one answer (fault 6)", async () => {
   const gone = statusAnswer(410, "Expired", "The provided continue parameter is too old");
   const fault = { match: { verb: "list" as const, page: 2 }, times: 2, action: gone };
   await withSeven([fault], {}, async (end, server) => {
@@ -124,7 +124,7 @@ Deno.test("compaction between pages again: the LIST comes in one answer", async 
   });
 });
 
-Deno.test("a page of another resourceVersion makes the LIST begin anew", async () => {
+Deno.test("a page of another resourceVersion makes the LIST begin anew (fault 45)", async () => {
   const body = (text: string) => text.replace('"resourceVersion":"107"', '"resourceVersion":"9"');
   const fault = { match: { verb: "list" as const, page: 2 }, action: { body } };
   await withSeven([fault], {}, async (end, server) => {
@@ -135,7 +135,7 @@ Deno.test("a page of another resourceVersion makes the LIST begin anew", async (
   });
 });
 
-Deno.test("504 for a LIST is a failure that is tried again", async () => {
+Deno.test("504 for a LIST is a failure that is tried again (fault 9)", async () => {
   const message = "Timeout: Too large resource version: 9, current: 8";
   const action = statusAnswer(504, "Timeout", message);
   await withSeven([{ match: { verb: "list" }, action }], {}, async (end) => {
@@ -145,11 +145,11 @@ Deno.test("504 for a LIST is a failure that is tried again", async () => {
   });
 });
 
-Deno.test("a page that falls silent is given up and asked for again", async () => {
+Deno.test("a page that falls silent is given up and asked for again (fault 18)", async () => {
   const action: FaultAction = { cut: { bytes: 300, how: "silence" } };
   await withSeven([{ match: { verb: "list" }, action }], {}, async (end, server) => {
     await until(() => end.isSettled);
-    assertEquals(end.logged("nothing came for 0.5 s").length, 1);
+    assertEquals(end.logged("less than 1 byte(s) came in 0.5 s").length, 1);
     assertEquals(lists(server), ["1/3", "1/3", "2/3", "3/3"]);
   });
 });
@@ -223,7 +223,7 @@ Deno.test("a LIST of main does not wait for the interval between LISTs, one that
   });
 });
 
-Deno.test("several watches have their own requests and positions, and one listed for all", async () => {
+Deno.test("several watches have their own requests and positions, and one listed for all (check 4.2.21)", async () => {
   await withServer({}, async (server) => {
     for (const namespace of ["a", "b", "c"]) {
       for (const name of ["x", "y"]) server.store.create(sampleEvent(namespace, name));

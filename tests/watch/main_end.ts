@@ -33,6 +33,7 @@ export const SHORT: WatchTimes = {
   backoff: { firstMs: 20, maxMs: 160, resetMs: 60_000 },
   listIntervalMs: 0,
   listPageEvents: 3,
+  listSilenceBytes: 1,
   listSilenceMs: 500,
   watchGraceMs: 500,
   watchSecondsMax: 60,

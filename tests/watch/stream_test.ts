@@ -36,18 +36,18 @@ async function withFault(
 }
 
 const CUTS: [string, FaultAction][] = [
-  ["a reset in the middle of a line", { cut: { events: 2, bytes: 40, how: "reset" } }],
-  ["a FIN in the middle of a line", { cut: { events: 2, bytes: 40, how: "fin" } }],
-  ["a reset between two lines", { cut: { events: 2, how: "reset" } }],
-  ["a proper end in the middle of a line", { cut: { events: 2, bytes: 40, how: "end" } }],
-  ["an HTTP/1.0 body that breaks off in the middle of a line", {
+  ["fault 1: a reset in the middle of a line", { cut: { events: 2, bytes: 40, how: "reset" } }],
+  ["fault 2: a FIN in the middle of a line", { cut: { events: 2, bytes: 40, how: "fin" } }],
+  ["fault 1: a reset between two lines", { cut: { events: 2, how: "reset" } }],
+  ["fault 2: a proper end in the middle of a line", { cut: { events: 2, bytes: 40, how: "end" } }],
+  ["fault 3: an HTTP/1.0 body that breaks off in the middle of a line", {
     framing: "eof",
     cut: { events: 2, bytes: 40, how: "fin" },
   }],
 ];
 
 for (const [what, action] of CUTS) {
-  Deno.test(`${what}: the rest is dropped, the watch resumed, every event comes, no LIST`, async () => {
+  Deno.test(`${what}: the rest is dropped, the watch resumed, every event comes, no LIST (check 4.2.9)`, async () => {
     await withFault(action, {}, async (end, server) => {
       create(server, "e2", "e3", "e4", "e5");
       await until(() => new Set(end.versions).size === 5);
@@ -57,7 +57,7 @@ for (const [what, action] of CUTS) {
   });
 }
 
-Deno.test("gzip that nobody asked for is a failure like others: every event comes, by a LIST", async () => {
+Deno.test("fault 40: gzip that nobody asked for is a failure like others: every event comes, by a LIST", async () => {
   await withFault({ encoding: "gzip" }, {}, async (end, server) => {
     create(server, "e2", "e3", "e4", "e5");
     await until(() => new Set(end.versions).size === 5);
@@ -66,7 +66,7 @@ Deno.test("gzip that nobody asked for is a failure like others: every event come
   });
 });
 
-Deno.test("a cut inside a character leaves no trace of it", async () => {
+Deno.test("fault 1: a cut inside a character leaves no trace of it", async () => {
   // The message's "ü" begins at this byte of the line; between it and the next the stream ends.
   await withServer({}, async (server) => {
     create(server, "e1");
@@ -87,7 +87,7 @@ Deno.test("a cut inside a character leaves no trace of it", async () => {
 });
 
 for (const bytes of [1, 7]) {
-  Deno.test(`segments of ${bytes} byte(s) give the same lines`, async () => {
+  Deno.test(`fault 39: segments of ${bytes} byte(s) give the same lines`, async () => {
     await withFault({ trickle: { bytes } }, {}, async (end, server) => {
       create(server, "e2", "e3");
       await untilMet(end, 3);
@@ -98,15 +98,23 @@ for (const bytes of [1, 7]) {
 }
 
 const BAD_LINES: [string, string, string][] = [
-  ["a line cut in two", '{"type":"ADDED","object":{"kind":"Ev\n', "no watch event"],
-  ["an unknown type", '{"type":"FOO","object":{}}\n', 'unknown type "FOO"'],
-  ["no type", '{"object":{}}\n', "no type"],
-  ["an event without metadata", '{"type":"ADDED","object":{"kind":"Event"}}\n', "no metadata"],
-  ["bytes that are no UTF-8", '{"type":"ADDED","object":{"message":"\xff"}}\n', "no watch event"],
+  ["fault 4: a line cut in two", '{"type":"ADDED","object":{"kind":"Ev\n', "no watch event"],
+  ["fault 10: an unknown type", '{"type":"FOO","object":{}}\n', 'unknown type "FOO"'],
+  ["fault 10: no type", '{"object":{}}\n', "no type"],
+  [
+    "fault 10: an event without metadata",
+    '{"type":"ADDED","object":{"kind":"Event"}}\n',
+    "no metadata",
+  ],
+  [
+    "fault 35: bytes that are no UTF-8",
+    '{"type":"ADDED","object":{"message":"\xff"}}\n',
+    "no watch event",
+  ],
 ];
 
 for (const [what, text, reason] of BAD_LINES) {
-  Deno.test(`${what} ends the watch with a warning; it is resumed, nothing is lost`, async () => {
+  Deno.test(`${what} ends the watch with a warning; it is resumed, nothing is lost (check 4.2.10)`, async () => {
     const bytes = what.includes("UTF-8") ? Uint8Array.from(text, (c) => c.charCodeAt(0)) : text;
     await withFault({ insert: [{ after: 1, bytes }] }, {}, async (end, server) => {
       create(server, "e2", "e3");
@@ -119,7 +127,7 @@ for (const [what, text, reason] of BAD_LINES) {
   });
 }
 
-Deno.test("blank lines and bookmarks, also old or empty ones, change nothing", async () => {
+Deno.test("blank lines and bookmarks, also old or empty ones, change nothing (faults 20, 35; check 4.2.4)", async () => {
   const bytes = `\n \r\n${bookmarkLine("1")}${bookmarkLine("")}${bookmarkLine("999999")}`;
   await withFault({ insert: [{ after: 1, bytes }] }, {}, async (end, server) => {
     create(server, "e2");
@@ -132,7 +140,7 @@ Deno.test("blank lines and bookmarks, also old or empty ones, change nothing", a
   });
 });
 
-Deno.test("ERROR 500 at one version three times: a LIST, then a watch from the last version", async () => {
+Deno.test("fault 8: ERROR 500 at one version three times: a LIST, then a watch from the last version", async () => {
   await withServer({}, async (server) => {
     create(server, "e1");
     const bytes = errorLine(failure(500, "InternalError", "etcd event received with PrevKv=nil"));
@@ -158,7 +166,7 @@ Deno.test("ERROR 500 at one version three times: a LIST, then a watch from the l
   });
 });
 
-Deno.test("an ERROR that is no Status is a failure like others, the position untouched", async () => {
+Deno.test("an ERROR that is no Status is a failure like others, the position untouched (fault 10; check 4.2.5)", async () => {
   for (const object of [null, { kind: "Pod" }]) {
     await withFault(
       { insert: [{ after: 1, bytes: errorLine(object) }] },
@@ -174,7 +182,7 @@ Deno.test("an ERROR that is no Status is a failure like others, the position unt
   }
 });
 
-Deno.test("a server that ends every watch at once is not asked without a pause", async () => {
+Deno.test("fault 17: a server that ends every watch at once is not asked without a pause (check 4.2.12)", async () => {
   await withServer({}, async (server) => {
     create(server, "e1");
     server.faults.push({ match: { verb: "watch" }, times: 1000, action: { endAfterMs: 0 } });
@@ -196,7 +204,7 @@ Deno.test("a server that ends every watch at once is not asked without a pause",
   });
 });
 
-Deno.test("a server that ends a watch with each event, the witness too, is outwitted, unhurriedly", async () => {
+Deno.test("fault 17: a server that ends a watch with each event, the witness too, is outwitted, unhurriedly", async () => {
   await withServer({}, async (server) => {
     create(server, "e1");
     server.faults.push({
@@ -218,7 +226,7 @@ Deno.test("a server that ends a watch with each event, the witness too, is outwi
   });
 });
 
-Deno.test("a watch that outlives its timeout is ended by us and resumed", async () => {
+Deno.test("a watch that outlives its timeout is ended by us and resumed (fault 18; check 4.2.7)", async () => {
   const times = { watchSecondsMin: 1, watchSecondsMax: 1, watchGraceMs: 100 };
   await withFault({ ignoreTimeout: true }, { times }, async (end, server) => {
     await until(() => count(server, "watch") === 2);
@@ -232,7 +240,7 @@ Deno.test("a watch that outlives its timeout is ended by us and resumed", async 
   });
 });
 
-Deno.test("a watch that ends in time is resumed at once, without a word above DEBUG", async () => {
+Deno.test("a watch that ends in time is resumed at once, without a word above DEBUG (check 4.2.8)", async () => {
   const times = { watchSecondsMin: 1, watchSecondsMax: 1 };
   await withFault({}, { times }, async (end, server) => {
     create(server, "e2");
@@ -246,7 +254,7 @@ Deno.test("a watch that ends in time is resumed at once, without a word above DE
   });
 });
 
-Deno.test("each watch asks for its own length, drawn evenly, and for bookmarks", async () => {
+Deno.test("each watch asks for its own length, drawn evenly, and for bookmarks (check 4.2.7)", async () => {
   const times = { watchSecondsMin: 300, watchSecondsMax: 600, watchShortMs: 0 };
   await withFault({}, { times }, async (_end, server) => {
     for (let i = 2; i < 30; i++) {
