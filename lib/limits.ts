@@ -81,6 +81,22 @@ export const BACKOFF_RESET_MS = 120_000;
  * not cost the events of a day.
  */
 export const RETRY_AFTER_MAX_MS = 60_000;
+/**
+ * Between two readings of the files of tokens, certificates and keys, ms. Few small reads; client-go
+ * takes a minute for tokens, but a server with a new CA is out of reach until its file is read.
+ */
+export const CREDENTIALS_CHECK_MS = 10_000;
+/** Least time to the next look at what a credential plugin gave, ms. */
+export const PLUGIN_CHECK_MIN_MS = 1_000;
+/** After a credential plugin failed, or gave what is old already, ms, before it is run again. */
+export const PLUGIN_RETRY_MS = 10_000;
+/** A plugin is run again this long before its credentials expire, ms, or at half their life. */
+export const PLUGIN_MARGIN_MS = 60_000;
+/** A plugin that takes longer, ms, is killed: enough for a slow cloud, short for an operator. */
+export const EXEC_TIMEOUT_MS = 60_000;
+/** Most that is read of what a plugin prints, bytes, a token is a few KB; the rest is dropped. */
+export const EXEC_OUTPUT_MAX = 1024 * 1024;
+
 /** After a 401: how long new credentials are waited for, ms. Then it is a failure like others. */
 export const CREDENTIALS_WAIT_MS = 10_000;
 /** As much of an error's body is read to find its Status, bytes; the rest is cancelled. */
