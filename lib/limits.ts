@@ -1,5 +1,7 @@
 /**
- * Every bound of the program, with its reason and what happens when it is reached.
+ * Every bound of what others send and of what we wait for, with its reason and what happens when it
+ * is reached. What a file's format fixes stands with the format, what a setting may be in
+ * lib/settings.ts, and how a pipe is tried again in lib/pipe_destination.ts.
  */
 
 /**
@@ -23,6 +25,21 @@ export const POOL_BUFFERS = 8;
  * 1.5 MiB, which JSON's \u00XX may make 9 MiB. More is no Event: the stream is ended and resumed.
  */
 export const LINE_BYTES_MAX = 16 * 1024 * 1024;
+
+/**
+ * Longest top-level key or value of a LIST other than its items, bytes: the whole of it is held. A
+ * longer one ends the LIST, which is tried again.
+ */
+export const LIST_VALUE_BYTES_MAX = 1024 * 1024;
+
+/**
+ * Attempts in which an item that is no event ends the LIST; in the next one it is left out, with an
+ * ERROR in the log, so that it does not keep the others from being listed for ever.
+ */
+export const LIST_BAD_ITEM_TRIES = 2;
+
+/** Longest text of a server that is put into a message, characters; the rest is cut off. */
+export const SERVER_TEXT_MAX = 500;
 
 /** Events a page of a LIST (client-go's pager.go uses the same). */
 export const LIST_PAGE_EVENTS = 500;
