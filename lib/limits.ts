@@ -99,8 +99,8 @@ export const BACKOFF_RESET_MS = 120_000;
  */
 export const RETRY_AFTER_MAX_MS = 60_000;
 /**
- * Between two readings of the files of tokens, certificates and keys, ms. Few small reads; client-go
- * takes a minute for tokens, but a server with a new CA is out of reach until its file is read.
+ * Between two readings of the files of tokens, certificates and keys, ms: few small reads.
+ * client-go takes a minute for tokens; but a server with a new CA is out of reach until then.
  */
 export const CREDENTIALS_CHECK_MS = 10_000;
 /** Least time to the next look at what a credential plugin gave, ms. */
