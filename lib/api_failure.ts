@@ -3,11 +3,8 @@
  */
 
 import { printable } from "./json_bytes.ts";
-import { RETRY_AFTER_MAX_MS } from "./limits.ts";
+import { RETRY_AFTER_MAX_MS, SERVER_TEXT_MAX } from "./limits.ts";
 import type { WatchStatus } from "./watch_lines.ts";
-
-/** Longest text of a server that is put into a message, characters. */
-const SERVER_TEXT_MAX = 500;
 
 /**
  * No answer, or one that is none. The message is one line, and holds no credential and no query.

@@ -2,8 +2,8 @@
  * Credentials as they are now: read from the kubeconfig's files and plugin, and read again.
  *
  * Files change under a running program: kubelet rewrites a service account's token at 80% of its
- * life, operators rotate client certificates and CAs. So everything is read again at least once a
- * minute (as client-go does) and after a 401. What is half-written, empty, unreadable, or a key
+ * life, operators rotate client certificates and CAs. So everything is read again each
+ * CREDENTIALS_CHECK_MS and after a 401. What is half-written, empty, unreadable, or a key
  * that does not match its certificate, is left alone for the next time: the old stays in use.
  *
  * No message holds a token, a password or a byte of a key.
@@ -12,6 +12,12 @@
 import { codeOf, messageOf, UsageError } from "./errors.ts";
 import { type ExecCredential, type ExecSpec, runPlugin } from "./exec_plugin.ts";
 import { caCertificates, type KeyPair, keyPair } from "./key_pair.ts";
+import {
+  CREDENTIALS_CHECK_MS,
+  PLUGIN_CHECK_MIN_MS,
+  PLUGIN_MARGIN_MS,
+  PLUGIN_RETRY_MS,
+} from "./limits.ts";
 import { log } from "./log.ts";
 import type { Credentials } from "./protocol.ts";
 
@@ -32,13 +38,6 @@ export interface CredentialSpec {
   basic: { username: string; password: string } | null;
   exec: ExecSpec | null;
 }
-
-/** Between two readings of the files, ms, at most; client-go's period for tokens. */
-const CHECK_MS = 60_000;
-/** After a plugin failed, ms, before it is asked again. */
-const PLUGIN_RETRY_MS = 10_000;
-/** A plugin is asked again this long before its credentials expire, ms, or at half their life. */
-const PLUGIN_MARGIN_MS = 60_000;
 
 /** Reads the credentials of one kubeconfig user, again and again. */
 export class CredentialSource {
@@ -90,10 +89,10 @@ export class CredentialSource {
     return this.#queued(() => this.#read(options.force));
   }
 
-  /** When {@linkcode refresh} should be called next, ms from now: 1 second to 1 minute. */
+  /** When {@linkcode refresh} should be called next, ms from now. */
   nextCheckMs(): number {
     const due = this.#spec.exec === null ? Infinity : this.#pluginDueMs - this.#nowMs();
-    return Math.min(CHECK_MS, Math.max(1000, due));
+    return Math.min(CREDENTIALS_CHECK_MS, Math.max(PLUGIN_CHECK_MIN_MS, due));
   }
 
   /** One reading at a time: a 401 may come while the minute's reading waits for the plugin. */

@@ -8,6 +8,7 @@
  */
 
 import { ClusterError, codeOf, messageOf, UsageError } from "./errors.ts";
+import { EXEC_OUTPUT_MAX, EXEC_TIMEOUT_MS } from "./limits.ts";
 
 /** How to run a plugin. */
 export interface ExecSpec {
@@ -38,14 +39,6 @@ export const EXEC_API_VERSIONS: readonly string[] = [
   "client.authentication.k8s.io/v1",
   "client.authentication.k8s.io/v1beta1",
 ];
-
-/**
- * A plugin that takes longer, ms, is killed. Long enough for a slow cloud, short for an operator.
- */
-const EXEC_TIMEOUT_MS = 60_000;
-
-/** Most that is read of what a plugin prints, bytes. A token is a few KB. */
-const EXEC_OUTPUT_MAX = 1024 * 1024;
 
 /**
  * Runs the plugin once.

@@ -1,5 +1,7 @@
 /**
- * Every bound of the program, with its reason and what happens when it is reached.
+ * Every bound of what others send and of what we wait for, with its reason and what happens when it
+ * is reached. What a file's format fixes stands with the format, what a setting may be in
+ * lib/settings.ts, and how a pipe is tried again in lib/pipe_destination.ts.
  */
 
 /**
@@ -24,6 +26,21 @@ export const POOL_BUFFERS = 8;
  * a LIST after the third time; in a LIST it is left out with an error, and what follows it comes.
  */
 export const LINE_BYTES_MAX = 16 * 1024 * 1024;
+
+/**
+ * Longest top-level key or value of a LIST other than its items, bytes: the whole of it is held. A
+ * longer one ends the LIST, which is tried again.
+ */
+export const LIST_VALUE_BYTES_MAX = 1024 * 1024;
+
+/**
+ * Attempts in which an item that is no event ends the LIST; in the next one it is left out, with an
+ * ERROR in the log, so that it does not keep the others from being listed for ever.
+ */
+export const LIST_BAD_ITEM_TRIES = 2;
+
+/** Longest text of a server that is put into a message, characters; the rest is cut off. */
+export const SERVER_TEXT_MAX = 500;
 
 /** Events a page of a LIST (client-go's pager.go uses the same). */
 export const LIST_PAGE_EVENTS = 500;
@@ -101,6 +118,22 @@ export const BACKOFF_RESET_MS = 120_000;
  * not cost the events of a day.
  */
 export const RETRY_AFTER_MAX_MS = 60_000;
+/**
+ * Between two readings of the files of tokens, certificates and keys, ms: few small reads.
+ * client-go takes a minute for tokens; but a server with a new CA is out of reach until then.
+ */
+export const CREDENTIALS_CHECK_MS = 10_000;
+/** Least time to the next look at what a credential plugin gave, ms. */
+export const PLUGIN_CHECK_MIN_MS = 1_000;
+/** After a credential plugin failed, or gave what is old already, ms, before it is run again. */
+export const PLUGIN_RETRY_MS = 10_000;
+/** A plugin is run again this long before its credentials expire, ms, or at half their life. */
+export const PLUGIN_MARGIN_MS = 60_000;
+/** A plugin that takes longer, ms, is killed: enough for a slow cloud, short for an operator. */
+export const EXEC_TIMEOUT_MS = 60_000;
+/** Most that is read of what a plugin prints, bytes, a token is a few KB; the rest is dropped. */
+export const EXEC_OUTPUT_MAX = 1024 * 1024;
+
 /** After a 401: how long new credentials are waited for, ms. Then it is a failure like others. */
 export const CREDENTIALS_WAIT_MS = 10_000;
 /** As much of an error's body is read to find its Status, bytes; the rest is cancelled. */

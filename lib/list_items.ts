@@ -23,11 +23,8 @@ import {
   QUOTE,
 } from "./json_bytes.ts";
 import { JsonNumber, type JsonTree } from "./json_tree.ts";
-import { LINE_BYTES_MAX } from "./limits.ts";
+import { LINE_BYTES_MAX, LIST_VALUE_BYTES_MAX } from "./limits.ts";
 import { endsScalar, ValueReader } from "./value_reader.ts";
-
-/** Longest top-level key or value other than the items, bytes: the whole of it is held. */
-export const LIST_VALUE_BYTES_MAX = 1024 * 1024;
 
 /** What a page says beside its items. */
 export interface ListMetadata {

@@ -29,6 +29,7 @@ export class ListLoop {
   /** The version of the LIST begun last, and the last demand that it pays. */
   #version = "";
   #versionServes = -1;
+  #versionReadMs = 0;
   #beganMs = -Infinity;
   /** When run() was called. */
   #startedMs = 0;
@@ -114,6 +115,11 @@ export class ListLoop {
     return this.#version;
   }
 
+  /** When the LIST that told {@linkcode version} was read, ms since 1970. */
+  get versionReadMs(): number {
+    return this.#versionReadMs;
+  }
+
   async #list(): Promise<void> {
     const { clock, log, path, position, writer } = this.#context;
     const reason = this.#reason;
@@ -152,6 +158,8 @@ export class ListLoop {
       );
       this.#versionBefore = version;
     }
+    this.#versionReadMs = Date.now();
+    if (position.rv === null) position.seen(this.#versionReadMs);
     if (wentBack || position.rv === null) {
       position.begin(version);
       this.#owed = Math.max(this.#owed, this.#serving);

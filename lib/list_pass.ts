@@ -11,12 +11,9 @@
 import type { Body } from "./answer_body.ts";
 import { ApiFailure } from "./api_failure.ts";
 import { excerpt, FormatError } from "./json_bytes.ts";
-import { LIST_PAGE_TRIES } from "./limits.ts";
+import { LIST_BAD_ITEM_TRIES, LIST_PAGE_TRIES } from "./limits.ts";
 import { ListItems, type ListMetadata } from "./list_items.ts";
 import { Intake, Outage, selectorQuery, Stopped, type WatchContext } from "./watch_context.ts";
-
-/** Attempts in which an item that is no event ends the LIST; in the next one it is left out. */
-const BAD_ITEM_TRIES = 2;
 
 /** What a LIST tells while it runs. */
 export interface ListHooks {
@@ -185,7 +182,7 @@ export class ListPass {
     const text = `an item is no event (${reason}): ${tooLong ?? excerpt(bytes, start, end)}`;
     // Bytes may have suffered on their way. An object that stays like this must not keep the
     // others from being listed for ever.
-    if (this.#badItems++ < BAD_ITEM_TRIES) throw new ApiFailure(text);
+    if (this.#badItems++ < LIST_BAD_ITEM_TRIES) throw new ApiFailure(text);
     log("ERROR", `${this.#what}: ${text}. It is left out.`);
     return false;
   }

@@ -6,6 +6,8 @@
  * main has dealt with a batch, it may remember its positions.
  */
 
+import type { Gap } from "./gap.ts";
+
 /** Where a watch stands, as the checkpoint keeps it. All resourceVersions are opaque strings. */
 export interface Position {
   /** The resourceVersion of the last event met, or that of the LIST where none came since. */
@@ -95,6 +97,8 @@ export type FromWatch =
    * WATCH is past every event that was met or could be by the end of that LIST.
    */
   | { type: "listed"; request: number }
+  /** Something may have been missed. Main says and counts it. */
+  | { type: "gap"; gap: Gap }
   /** The API server let us in for the first time. */
   | { type: "connected" }
   /**

@@ -9,6 +9,7 @@
 import { CheckpointFile, type WatchState } from "./checkpoint.ts";
 import { Commit } from "./commit.ts";
 import { openDestination } from "./destination.ts";
+import { type Gap, gapText } from "./gap.ts";
 import type { Io, IoFile } from "./io.ts";
 import { STOP_MS } from "./limits.ts";
 import { log } from "./log.ts";
@@ -69,6 +70,7 @@ export class Recorder {
   readonly #refresh: Refresh;
   readonly #pipeline: Pipeline;
   readonly #onFatal: (error: unknown) => void;
+  #gaps = 0;
   /** What is to be done, in order; what is under way stays in it until it is done. */
   readonly #inbox: (() => Promise<void>)[] = [];
   #working: Promise<void> = Promise.resolve();
@@ -153,6 +155,11 @@ export class Recorder {
     return this.#pipeline.counts;
   }
 
+  /** Gaps since the start. */
+  get gaps(): number {
+    return this.#gaps;
+  }
+
   /** From here on LISTs can be asked for. */
   begin(): void {
     this.#refresh.consider();
@@ -170,6 +177,12 @@ export class Recorder {
   /** All events of the LIST asked for by `request` were taken before. */
   listed(request: number): void {
     this.#enqueue(() => this.#refresh.listed(this.commit, request));
+  }
+
+  /** The watch isolate may have missed something: said, and counted. */
+  missed(gap: Gap): void {
+    this.#gaps++;
+    log.warning(gapText(gap));
   }
 
   /** SIGHUP: turns to the file that the destination's path leads to now. */
@@ -209,8 +222,9 @@ export class Recorder {
   /** For the log: what was done since the start. */
   summary(): string {
     const { met, written, bytes } = this.counts;
+    const known = met - written;
     return `Since the start: ${met} event(s) met, ${written} line(s) written (${bytes} bytes), ` +
-      `${met - written} known. Ring: ${this.ring.generations.length} generation(s), ` +
+      `${known} known, ${this.#gaps} gap(s). Ring: ${this.ring.generations.length} generation(s), ` +
       `${this.ring.keys} key(s).`;
   }
 

@@ -38,6 +38,8 @@ export class Reflector {
   /** The history at our position went: no watch runs until a LIST tells where to go on. */
   #isListUrgent = false;
   #failuresAtVersion = 0;
+  /** Why the next WATCH has to begin at the version of a LIST; null = nothing is missed by it. */
+  #gapReason: string | null = null;
   #withBookmarks = true;
   #hasBegun = false;
   #pass: WatchPass | null = null;
@@ -49,6 +51,7 @@ export class Reflector {
     this.#lists = new ListLoop(context, () => {
       this.#rung = "list";
       this.#isFresh = true;
+      this.#missed(this.#lists.versionReadMs, "the server's data went back (etcd restored?)");
       this.#pass?.discard();
     });
   }
@@ -125,8 +128,10 @@ export class Reflector {
   async #watch(start: WatchStart): Promise<WatchReport> {
     const pass = new WatchPass(this.#context, start, {
       onOpen: () => this.#opened(start),
+      onAccepted: () => this.#accepted(start),
       onHealthy: () => this.#outage.worked(this.#what),
       onDoubt: (reason) => this.#lists.owe(reason),
+      onOtherHistory: (reason) => this.#missed(Date.now(), `${reason} (etcd restored?)`),
     });
     this.#pass = pass;
     try {
@@ -138,7 +143,6 @@ export class Reflector {
 
   #opened({ from, isChecked }: WatchStart): void {
     const { position, log } = this.#context;
-    if (!isChecked && this.#rung === "list") position.pass(from);
     // Resuming after a clean end is routine.
     const isRoutine = this.#hasBegun && isChecked && !this.#outage.isOn;
     log(isRoutine ? "DEBUG" : "INFO", `${this.#what} from resourceVersion ${from}.`);
@@ -149,6 +153,14 @@ export class Reflector {
     }
     this.#hasBegun = true;
     this.#isFresh = false;
+  }
+
+  #accepted({ from, isChecked }: WatchStart): void {
+    if (!isChecked && this.#rung === "list") {
+      this.#context.position.pass(from);
+      if (this.#gapReason !== null) this.#missed(this.#lists.versionReadMs, this.#gapReason);
+    }
+    this.#gapReason = null;
   }
 
   /** The server did not accept it, or could not be reached. */
@@ -202,7 +214,7 @@ export class Reflector {
     this.#context.log("INFO", `${this.#what} from ${from} was refused: ${failure.message}`);
     const wasListVersion = this.#rung === "list";
     this.#isListUrgent = !wasListVersion;
-    this.#climb(`resourceVersion ${from} is not to be had`);
+    this.#climb(`the server has no history from resourceVersion ${from} on (compacted?)`);
     // Even the version of a LIST just made: the server forgets faster than we can ask.
     if (wasListVersion) await this.#outage.failed(this.#what, failure);
   }
@@ -234,6 +246,16 @@ export class Reflector {
     if (this.#rung === "previous" || this.#rung === "list") this.#lists.owe(reason);
     this.#rung = this.#nextRung();
     this.#isFresh = true;
+    this.#gapReason = reason;
+  }
+
+  /** Nobody can tell what happened between the last sign of life and `toMs`. */
+  #missed(toMs: number, why: string): void {
+    const { position, onGap, writer } = this.#context;
+    onGap({ fromMs: position.seenMs, toMs, why });
+    position.seen(toMs);
+    writer.moved();
+    this.#gapReason = null;
   }
 
   #nextRung(): Rung {

@@ -138,6 +138,8 @@ class Session {
     switch (message.type) {
       case "log":
         return log.at(message.level, message.text);
+      case "gap":
+        return recorder.missed(message.gap);
       case "connected":
         this.#isConnected = true;
         log.info(`Connected to ${this.#cluster.server}.`);

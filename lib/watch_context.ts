@@ -22,6 +22,7 @@ import {
   WATCH_SHORT_MS,
   WITNESS_MS,
 } from "./limits.ts";
+import type { Gap } from "./gap.ts";
 import type { WatchPosition } from "./position.ts";
 import type { FromWatch, IdentityMode } from "./protocol.ts";
 
@@ -79,6 +80,8 @@ export interface WatchContext {
   /** Everything ends. */
   readonly stop: AbortSignal;
   log(level: LogLevel, text: string): void;
+  /** Something may have been missed since `fromMs`, for this reason. */
+  onGap(gap: Omit<Gap, "path">): void;
   /** The API server let us in. */
   onConnected(): void;
 }

@@ -55,10 +55,14 @@ export interface WatchStart {
 export interface WatchHooks {
   /** The server accepted it. */
   onOpen(): void;
+  /** It does go on from there: an event is about to be met, or none came for a while. Once. */
+  onAccepted(): void;
   /** It shows new events, or has lasted for a while. */
   onHealthy(): void;
   /** Continuity is in doubt, for this reason: a LIST is owed. */
   onDoubt(reason: string): void;
+  /** The first event is not the witness: the history before it was not shown. */
+  onOtherHistory(reason: string): void;
 }
 
 /** Bookmarks of one watch that the log tells of. Servers send one a minute, or none. */
@@ -78,6 +82,7 @@ export class WatchPass {
   #isFirst = true;
   /** The first event came, whatever it was. */
   #isAnswered = false;
+  #isAccepted = false;
   #isDoubted = false;
   #hasMoved = false;
   #isDiscarded = false;
@@ -161,6 +166,7 @@ export class WatchPass {
       this.#doubt(`no event is known that bore resourceVersion ${position.rv}`);
     }
     this.#witnessTimer = setTimeout(() => {
+      this.#accepted();
       this.#hooks.onHealthy();
       if (!this.#isAnswered) this.#missed(`within ${times.witnessMs / 1000} s`);
     }, times.witnessMs);
@@ -169,6 +175,12 @@ export class WatchPass {
   /** A watch that ended properly without an event has not shown its witness either. */
   #closeQuestion(ending: WatchEnd): void {
     if (ending.how === "closed" && !this.#isAnswered) this.#missed("before the watch ended");
+  }
+
+  /** An ERROR that refuses the version would have come first. */
+  #accepted(): void {
+    if (!this.#isAccepted) this.#hooks.onAccepted();
+    this.#isAccepted = true;
   }
 
   #missed(when: string): void {
@@ -185,16 +197,22 @@ export class WatchPass {
 
   async #read(body: Body): Promise<WatchEnd> {
     const { writer, stop, position } = this.#context;
+    let readMs: number | null = null;
     try {
       for (;;) {
         const ending = await this.#takeLines();
+        if (readMs !== null && this.#isAccepted) position.seen(readMs);
         if (ending !== null) return ending;
         writer.offer();
         this.#stall.waits();
         const bytes = await body.read(this.#lines.room());
         this.#stall.heard();
-        position.seen(Date.now());
-        if (bytes === null) return this.#closed();
+        readMs = Date.now();
+        if (bytes === null) {
+          this.#accepted();
+          position.seen(readMs);
+          return this.#closed();
+        }
         this.#lines.fill(bytes);
       }
     } catch (error) {
@@ -243,13 +261,14 @@ export class WatchPass {
   #checkWitness(): void {
     if (!this.#isFirst) return;
     this.#isAnswered = true;
+    this.#accepted();
     const { position } = this.#context;
     const { key, resourceVersion } = this.#intake.scan;
     if (!this.#start.isChecked || position.isWitness(resourceVersion, key)) return;
-    this.#doubt(
-      `the first event bears resourceVersion ${resourceVersion} and is not the one of ` +
-        `${position.rv} that was to come again`,
-    );
+    const reason = `the first event bears resourceVersion ${resourceVersion} and is not the one ` +
+      `of ${position.rv} that was to come again`;
+    this.#doubt(reason);
+    if (position.hasWitness) this.#hooks.onOtherHistory(reason);
   }
 
   /** The event just scanned is in the batch, or is none for it. */

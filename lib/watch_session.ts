@@ -109,19 +109,21 @@ export class WatchSession {
     position: WatchPosition,
   ): WatchContext {
     const within = namespace === null ? "" : `/namespaces/${encodeURIComponent(namespace)}`;
+    const path = `/api/v1${within}/events`;
     return {
       client: this.#client,
       writer: this.#writer,
       position,
       clock: this.#options.clock ?? realClock,
       times: this.#options.times ?? WATCH_TIMES,
-      path: `/api/v1${within}/events`,
+      path,
       namespace,
       fieldSelector,
       identity: start.identity,
       bothIdentities: start.bothIdentities,
       stop: this.#stop.signal,
       log: (level, text) => this.#post({ type: "log", level, text }),
+      onGap: (gap) => this.#post({ type: "gap", gap: { path, ...gap } }),
       onConnected: () => {
         if (this.#isConnected) return;
         this.#isConnected = true;

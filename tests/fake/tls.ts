@@ -12,11 +12,13 @@ export interface TlsOptions {
   ca?: string;
   /** Ask clients for a certificate; those signed by this are let in. */
   clientCa?: string;
+  /** Protocols that are offered, the best first, though HTTP/1.1 is all that is spoken. */
+  offers?: string[];
 }
 
 /** The encrypted side of a socket. HTTP/1.1 only. */
 export function secure(raw: Socket, tls: TlsOptions): Socket {
-  const { cert, key, clientCa } = tls;
+  const { cert, key, clientCa, offers = ["http/1.1"] } = tls;
   const isAsking = clientCa !== undefined;
   const secureContext = createSecureContext({ cert, key, ...(isAsking && { ca: clientCa }) });
   const socket = new TLSSocket(raw, {
@@ -24,7 +26,7 @@ export function secure(raw: Socket, tls: TlsOptions): Socket {
     secureContext,
     requestCert: isAsking,
     rejectUnauthorized: false,
-    ALPNProtocols: ["http/1.1"],
+    ALPNProtocols: offers,
   });
   // A client that refuses our certificate is no failure of the server.
   socket.on("error", () => {});

@@ -4,6 +4,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { startFakeApiServer } from "../fake/server.ts";
 import { sampleEvent } from "../fake/sample.ts";
 import { BINARY_HOW, compiledBinary } from "../support/binary.ts";
+import { writeKubeconfig } from "../support/kubeconfig.ts";
 import { Pki } from "../support/pki.ts";
 import { Program, type ProgramOptions } from "../support/program.ts";
 import { needing } from "../support/skip.ts";
@@ -31,22 +32,6 @@ async function withKubeconfig(body: (folder: string, kubeconfig: string) => Prom
     await writeKubeconfig(kubeconfig, {});
     await body(folder, kubeconfig);
   });
-}
-
-/** Writes a kubeconfig with these fields of its cluster and user. JSON is YAML too. */
-async function writeKubeconfig(
-  path: string,
-  parts: { cluster?: Record<string, unknown>; user?: Record<string, unknown> },
-): Promise<void> {
-  const config = {
-    apiVersion: "v1",
-    kind: "Config",
-    "current-context": "test",
-    clusters: [{ name: "test", cluster: { server: "https://127.0.0.1:1", ...parts.cluster } }],
-    users: [{ name: "admin", user: parts.user ?? {} }],
-    contexts: [{ name: "test", context: { cluster: "test", user: "admin" } }],
-  };
-  await Deno.writeTextFile(path, JSON.stringify(config));
 }
 
 Deno.test("Wrong flags and variables are named with their value and the remedy, status 64", async () => {

@@ -6,6 +6,7 @@
  */
 
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto";
+import { isIP } from "node:net";
 
 /** A certificate and its key (PKCS#8), PEM. */
 export interface CertPair {
@@ -19,8 +20,10 @@ export interface CertRequest {
   name: string;
   /** O: the user's group. */
   group?: string;
-  /** IPv4 addresses and DNS names of a server; none = the certificate of a client. */
+  /** IP addresses and DNS names of a server; none = the certificate of a client. */
   hosts?: string[];
+  /** Valid from that many days on; default: since an hour. */
+  afterDays?: number;
   /** Valid for this many days (default 2); negative = expired that many days ago. */
   days?: number;
 }
@@ -49,7 +52,7 @@ export class Pki {
     this.#name = nameOf({ name });
     const isCa = sequence(der(0x01, [0xff]));
     const extensions = [extension(OID.basicConstraints, isCa, true)];
-    this.ca = this.#sign(this.#name, publicKey, extensions, 2);
+    this.ca = this.#sign(this.#name, publicKey, extensions, {});
   }
 
   /** A certificate for a server on loopback, by address and by name. */
@@ -59,7 +62,7 @@ export class Pki {
 
   /** A certificate with a new key. */
   issue(request: CertRequest): CertPair {
-    const { hosts, days = 2 } = request;
+    const { hosts } = request;
     const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
     const usage = hosts === undefined ? OID.clientAuth : OID.serverAuth;
     const extensions = [extension(OID.extendedKeyUsage, sequence(oid(usage)))];
@@ -67,16 +70,21 @@ export class Pki {
       extensions.push(extension(OID.subjectAltName, sequence(...hosts.map(altName))));
     }
     return {
-      cert: this.#sign(nameOf(request), publicKey, extensions, days),
+      cert: this.#sign(nameOf(request), publicKey, extensions, request),
       key: privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
     };
   }
 
-  #sign(subject: Uint8Array, key: KeyObject, extensions: Uint8Array[], days: number): string {
+  #sign(
+    subject: Uint8Array,
+    key: KeyObject,
+    extensions: Uint8Array[],
+    { days = 2, afterDays = 0 }: Pick<CertRequest, "days" | "afterDays">,
+  ): string {
     const algorithm = sequence(oid(OID.ecdsaWithSha256));
     const dayMs = 24 * 3600_000;
     // An hour back, for clocks that are not quite the same; an expired one began before it ended.
-    const start = Date.now() - 3600_000 + Math.min(0, days - 1) * dayMs;
+    const start = Date.now() - 3600_000 + (Math.min(0, days - 1) + afterDays) * dayMs;
     const end = Date.now() + days * dayMs;
     const spki = new Uint8Array(key.export({ type: "spki", format: "der" }));
     const serial = randomBytes(8);
@@ -146,6 +154,24 @@ function extension(type: string, value: Uint8Array, critical = false): Uint8Arra
 }
 
 function altName(host: string): Uint8Array {
-  const isAddress = /^\d+\.\d+\.\d+\.\d+$/.test(host);
-  return isAddress ? der(0x87, host.split(".").map(Number)) : text(0x82, host);
+  switch (isIP(host)) {
+    case 4:
+      return der(0x87, host.split(".").map(Number));
+    case 6:
+      return der(0x87, addressBytes(host));
+    default:
+      return text(0x82, host);
+  }
+}
+
+/** The 16 bytes of an IPv6 address in hexadecimal groups. */
+function addressBytes(address: string): number[] {
+  const groups = (part: string) => part.split(":").filter((group) => group !== "");
+  const [head = "", tail = ""] = address.split("::");
+  const [first, last] = [groups(head), groups(tail)];
+  const zeros = new Array<string>(8 - first.length - last.length).fill("0");
+  return [...first, ...zeros, ...last].flatMap((group) => {
+    const number = parseInt(group, 16);
+    return [number >> 8, number & 0xff];
+  });
 }

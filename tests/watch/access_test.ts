@@ -9,6 +9,7 @@ import { type FaultAction, statusAnswer, tooManyRequests } from "../fake/faults.
 import { sampleEvent } from "../fake/sample.ts";
 import type { FakeApiServer } from "../fake/server.ts";
 import { until, withServer } from "../fake/testing.ts";
+import { Pki } from "../support/pki.ts";
 import { NO_CREDENTIALS, untilMet, watchFrom, withEnd } from "./main_end.ts";
 
 function bearer(token: string): Credentials {
@@ -185,6 +186,20 @@ Deno.test("no answer at all is given up after the header's time (fault 18; check
     server.connections = "silent";
     await withEnd(server.url, { clientTimes: { headerMs: 150 } }, async (end) => {
       await until(() => end.logged("no answer within 0.15 s").length >= 2);
+      server.connections = "served";
+      await until(() => end.isSettled);
+    });
+  });
+});
+
+Deno.test("a TLS handshake that stalls is given up after the header's time (fault 43)", async () => {
+  const pki = new Pki();
+  await withServer({ tls: pki.server() }, async (server) => {
+    create(server, "e1");
+    server.connections = "silent";
+    const credentials = { ...NO_CREDENTIALS, caCerts: [pki.ca] };
+    await withEnd(server.url, { credentials, clientTimes: { headerMs: 300 } }, async (end) => {
+      await until(() => end.logged("no answer within 0.3 s").length >= 2);
       server.connections = "served";
       await until(() => end.isSettled);
     });

@@ -5,6 +5,7 @@
 
 import { CLIENT_TIMES, type ClientTimes } from "../../lib/api_client.ts";
 import { BatchReader } from "../../lib/batch.ts";
+import type { Gap } from "../../lib/gap.ts";
 import { identityHex } from "../../lib/identity.ts";
 import { BATCH_BYTES } from "../../lib/limits.ts";
 import {
@@ -72,6 +73,7 @@ export class MainEnd {
   readonly positions: (Position | null)[][] = [];
   readonly logs: string[] = [];
   readonly listed: number[] = [];
+  readonly gaps: Gap[] = [];
   connected = 0;
   unauthorized = 0;
   /** Credentials to answer an "unauthorized" with. */
@@ -160,6 +162,9 @@ export class MainEnd {
     switch (message.type) {
       case "log":
         this.logs.push(`${message.level} ${message.text}`);
+        return;
+      case "gap":
+        this.gaps.push(message.gap);
         return;
       case "connected":
         this.connected++;
