@@ -71,7 +71,8 @@ for (const [what, request, said] of CERTIFICATES) {
       await withServer({ tls: { ...bad, ca: pki.ca } }, async (server) => {
         server.store.create(sampleEvent("a", "e1"));
         const credentials = { ...NO_CREDENTIALS, caCerts: [pki.ca] };
-        await withEnd(server.url, { credentials }, async (end) => {
+        const clientTimes = { credentialsMs: 50 };
+        await withEnd(server.url, { credentials, clientTimes }, async (end) => {
           await until("two failures", () => end.logged(said).length >= 2);
           assertEquals(end.connected, 0);
           server.setTls({ ...good, ca: pki.ca });
