@@ -9,7 +9,7 @@ import { CATALOGUE } from "../fake/catalogue.ts";
 import { sampleEvent } from "../fake/sample.ts";
 import type { FakeApiServer } from "../fake/server.ts";
 import { type SceneOptions, withScene } from "../support/scene.ts";
-import { randomUint32, testSeed } from "../support/temp.ts";
+import { randomUint32, testSeed, until } from "../support/temp.ts";
 
 const seed = testSeed();
 
@@ -61,7 +61,8 @@ for (const [index, fault] of CATALOGUE.entries()) {
       for (let i = 0; i < 3; i++) write(server);
       const missable = () => hides === "nothing" ? new Set<string>() : server.passing(before);
       await scene.complete(missable);
-      // It is over: from now on all is to come again.
+      // It is over: from the next watch on all is to come again.
+      await until("a watch", () => server.watches.length > 0);
       const missed = missable();
       write(server);
       await scene.complete(() => missed);
