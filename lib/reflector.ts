@@ -77,7 +77,8 @@ export class Reflector {
     if (position.rv === null) this.#rung = "list";
     for (;;) {
       const from = await this.#startingPoint();
-      if (this.#rung !== "last") this.#listsBefore = this.#lists.demanded;
+      const isAfterList = this.#rung === "previous" || this.#rung === "list";
+      if (isAfterList) this.#listsBefore = this.#lists.demanded;
       const isChecked = this.#rung === "previous";
       const beganMs = clock.nowMs();
       let report: WatchReport;
