@@ -32,7 +32,7 @@ export const CLIENT_TIMES: Readonly<ClientTimes> = {
 /** See the head of this file. */
 export class ApiClient {
   readonly #server: string;
-  readonly #askForCredentials: () => void;
+  readonly #askForCredentials: (areRefused: boolean) => void;
   readonly #times: ClientTimes;
   #credentials: Credentials;
   /** Counts the credentials that came. */
@@ -43,12 +43,13 @@ export class ApiClient {
 
   /**
    * @param server base URL without a trailing slash
-   * @param askForCredentials called at a 401; new ones are to come by setCredentials()
+   * @param askForCredentials called at a 401 (`areRefused`) and where the server's certificate is
+   * not trusted; new ones are to come by setCredentials()
    */
   constructor(
     server: string,
     credentials: Credentials,
-    askForCredentials: () => void,
+    askForCredentials: (areRefused: boolean) => void,
     times: ClientTimes = CLIENT_TIMES,
   ) {
     this.#server = server;
@@ -85,8 +86,8 @@ export class ApiClient {
   }
 
   /**
-   * GETs a path and returns the body of a 200 in JSON, to be read. After a 401 it is tried once
-   * more where new credentials come in time.
+   * GETs a path and returns the body of a 200 in JSON, to be read. After a 401, and where the
+   * server's certificate is not trusted, it is tried once more where credentials come in time.
    *
    * @param controller aborts the request and the reading; it is aborted here where no header came
    * @throws ApiFailure; the abort's reason
@@ -100,8 +101,12 @@ export class ApiClient {
     try {
       return await this.#open(path, query, controller);
     } catch (error) {
-      if (!(error instanceof ApiFailure) || error.status !== 401) throw error;
-      await this.#renewed(version, controller.signal);
+      const areRefused = error instanceof ApiFailure && error.status === 401;
+      // The CA's file may have changed with the certificate: an old one would cost its next reading.
+      const isUntrusted = error instanceof ApiFailure && error.status === 0 &&
+        error.message.includes("invalid peer certificate");
+      if (!areRefused && !isUntrusted) throw error;
+      await this.#renewed(version, areRefused, controller.signal);
       if (version === this.#version) throw error;
       return await this.#open(path, query, controller);
     }
@@ -154,9 +159,9 @@ export class ApiClient {
   }
 
   /** Settles when other credentials than those of `version` came, or did not come for too long. */
-  async #renewed(version: number, signal: AbortSignal): Promise<void> {
+  async #renewed(version: number, areRefused: boolean, signal: AbortSignal): Promise<void> {
     if (version !== this.#version || signal.aborted) return;
-    if (!this.#isAsked) this.#askForCredentials();
+    if (!this.#isAsked) this.#askForCredentials(areRefused);
     this.#isAsked = true;
     await new Promise<void>((resolve) => {
       const settle = () => {

@@ -90,6 +90,9 @@ export type FromWatch =
   | { type: "listed"; request: number }
   /** The API server let us in for the first time. */
   | { type: "connected" }
-  /** The API server answered 401: main reads the credentials again and posts them. */
-  | { type: "unauthorized" }
+  /**
+   * The API server answered 401 (`areRefused`), or its certificate is of a CA that is not ours: main
+   * reads the credentials again and posts them.
+   */
+  | { type: "unauthorized"; areRefused: boolean }
   | { type: "log"; level: "DEBUG" | "INFO" | "WARNING" | "ERROR"; text: string };

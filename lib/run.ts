@@ -135,7 +135,7 @@ class Session {
         return;
       case "unauthorized":
         // Answered in any case: the watch isolate waits for it before it tries again.
-        void this.#renewCredentials(client, true);
+        void this.#renewCredentials(client, { force: message.areRefused, isAsked: true });
         return;
       case "batch": {
         const { buffer, positions } = message;
@@ -166,17 +166,20 @@ class Session {
       });
     }
     this.#every("credentials", () => credentialSource.nextCheckMs(), () => {
-      void this.#renewCredentials(client, false);
+      void this.#renewCredentials(client, { force: false, isAsked: false });
     });
     this.#every("summary", () => SUMMARY_MS, () => log.info(recorder.summary()));
   }
 
-  async #renewCredentials(client: WatchClient, refused: boolean): Promise<void> {
-    const { credentialSource } = this.#cluster;
-    const renewed = await credentialSource.refresh({ force: refused });
+  /** @param options.isAsked the watch isolate waits for them, also where they are the same */
+  async #renewCredentials(
+    client: WatchClient,
+    options: { force: boolean; isAsked: boolean },
+  ): Promise<void> {
+    const renewed = await this.#cluster.credentialSource.refresh(options);
     if (renewed !== null) log.info("The credentials changed; new ones are in use.");
     this.#credentials = renewed ?? this.#credentials;
-    if (renewed !== null || refused) client.updateCredentials(this.#credentials);
+    if (renewed !== null || options.isAsked) client.updateCredentials(this.#credentials);
   }
 
   #every(name: string, ms: () => number, action: () => void): void {

@@ -39,7 +39,7 @@ export class WatchSession {
     this.#client = new ApiClient(
       server,
       credentials,
-      () => this.#post({ type: "unauthorized" }),
+      (areRefused) => this.#post({ type: "unauthorized", areRefused }),
       options.clientTimes ?? CLIENT_TIMES,
     );
     const outlet = {

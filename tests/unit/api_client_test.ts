@@ -17,10 +17,13 @@ const NOW = Date.parse("2026-01-02T03:04:05Z");
 async function withClient(
   server: FakeApiServer,
   credentials: Credentials,
-  test: (client: ApiClient, asked: { times: number }) => Promise<void>,
+  test: (client: ApiClient, asked: { times: number; refused: number }) => Promise<void>,
 ): Promise<void> {
-  const asked = { times: 0 };
-  const client = new ApiClient(server.url, credentials, () => asked.times++, TIMES);
+  const asked = { times: 0, refused: 0 };
+  const client = new ApiClient(server.url, credentials, (areRefused) => {
+    asked.times++;
+    if (areRefused) asked.refused++;
+  }, TIMES);
   try {
     await test(client, asked);
   } finally {
@@ -178,6 +181,20 @@ Deno.test("TLS: the CA and a client certificate are used; new ones from the next
   });
 });
 
+Deno.test("TLS: a certificate that is not trusted has the CA read again, and the request made again", async () => {
+  const [pki, other] = [new Pki(), new Pki()];
+  await withServer({ tls: { ...pki.server(), ca: pki.ca } }, async (server) => {
+    await withClient(server, { ...NONE, caCerts: [other.ca] }, async (client, asked) => {
+      const answer = get(client);
+      await until(() => asked.times === 1);
+      client.setCredentials({ ...NONE, caCerts: [pki.ca] });
+      await textOf(await answer);
+      // Neither a plugin nor a token has to do with it.
+      assertEquals(asked.refused, 0);
+    });
+  });
+});
+
 Deno.test("certificates that are none are refused, and those in use stay", async () => {
   const pki = new Pki();
   await withServer({ tls: { ...pki.server(), ca: pki.ca } }, async (server) => {
@@ -202,10 +219,10 @@ Deno.test("401 to several requests asks for credentials once, and all go on with
     await withClient(server, bearer("the-old-one"), async (client, asked) => {
       const answers = Promise.all([get(client), get(client), get(client)]);
       await until(() => server.log.filter(({ status }) => status === 401).length === 3);
-      assertEquals(asked.times, 1);
+      await until(() => asked.times > 0); // The server knows of the answers before we do.
       client.setCredentials(bearer("the-new-one"));
       for (const body of await answers) await textOf(body);
-      assertEquals(asked.times, 1);
+      assertEquals([asked.times, asked.refused], [1, 1]);
     });
   });
 });
