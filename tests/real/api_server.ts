@@ -143,6 +143,15 @@ export class ApiServer implements ApiServerAccess {
     await this.#apiServer.stop(signal, STOP_MS);
   }
 
+  /**
+   * From its next start on, kube-apiserver has a certificate of another CA. The file of the CA that
+   * clients read stays as it is.
+   */
+  changeCertificate(pki: Pki): void {
+    writeServerCertificate(pki, `${this.dir}/pki`);
+    this.#writer.trust(pki.ca);
+  }
+
   /** Stops both parts. The files stay. */
   async stop(): Promise<void> {
     // Nobody waits for the watches to end in good order, nor for etcd to close its files.
@@ -199,16 +208,20 @@ export function publishAccess(server: ApiServer): void {
   Deno.writeTextFileSync(`${dir}/access.json`, JSON.stringify(access, null, 2));
 }
 
+function writeServerCertificate(pki: Pki, folder: string): void {
+  const { cert, key } = pki.server({ name: "kube-apiserver" });
+  Deno.writeTextFileSync(`${folder}/server.crt`, cert, { mode: 0o600 });
+  Deno.writeTextFileSync(`${folder}/server.key`, key, { mode: 0o600 });
+}
+
 /** Certificates, service account key and tokens; returns the CA's certificate. */
 function writePki(folder: string): string {
   const pki = new Pki("test-ca");
   const write = (name: string, content: string) =>
     Deno.writeTextFileSync(`${folder}/${name}`, content, { mode: 0o600 });
-  const server = pki.server({ name: "kube-apiserver" });
   const admin = pki.issue({ name: "admin", group: "system:masters" });
   write("ca.crt", pki.ca);
-  write("server.crt", server.cert);
-  write("server.key", server.key);
+  writeServerCertificate(pki, folder);
   write("admin.crt", admin.cert);
   write("admin.key", admin.key);
   const serviceAccounts = pki.issue({ name: "service-accounts" });

@@ -39,12 +39,18 @@ export class RequestRefused extends Error {
 /** A client with the rights to write. Close it. */
 export class EventWriter {
   readonly #target: WriterTarget;
-  readonly #client: Deno.HttpClient;
+  #client: Deno.HttpClient;
   #names = 0;
 
   constructor(target: WriterTarget) {
     this.#target = target;
     this.#client = Deno.createHttpClient(target.ca === undefined ? {} : { caCerts: [target.ca] });
+  }
+
+  /** From now on the server's certificate is of this CA, PEM. */
+  trust(ca: string): void {
+    this.#client.close();
+    this.#client = Deno.createHttpClient({ caCerts: [ca] });
   }
 
   /** Ends its connections. */
