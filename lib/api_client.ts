@@ -102,7 +102,7 @@ export class ApiClient {
       return await this.#open(path, query, controller);
     } catch (error) {
       const areRefused = error instanceof ApiFailure && error.status === 401;
-      // The CA's file may have changed with the certificate: an old one would cost its next reading.
+      // The CA may have changed with the certificate; its file is read once a minute otherwise.
       const isUntrusted = error instanceof ApiFailure && error.status === 0 &&
         error.message.includes("invalid peer certificate");
       if (!areRefused && !isUntrusted) throw error;

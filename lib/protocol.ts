@@ -91,8 +91,8 @@ export type FromWatch =
   /** The API server let us in for the first time. */
   | { type: "connected" }
   /**
-   * The API server answered 401 (`areRefused`), or its certificate is of a CA that is not ours: main
-   * reads the credentials again and posts them.
+   * The API server answered 401 (`areRefused`), or its certificate is of a CA that is not ours:
+   * main reads the credentials again and posts them.
    */
   | { type: "unauthorized"; areRefused: boolean }
   | { type: "log"; level: "DEBUG" | "INFO" | "WARNING" | "ERROR"; text: string };
