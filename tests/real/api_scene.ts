@@ -28,8 +28,6 @@ const LINES_MS = 60_000;
 
 /** Whether the long forms of these tests run. */
 export const IS_LONG = Deno.env.get("KEP_LONG") === "1";
-/** How to run them. */
-export const LONG_HOW = "set KEP_LONG=1";
 
 /** See the head of this file. */
 export class ApiScene extends Scene {
@@ -195,21 +193,28 @@ export function sharedTest(name: string, body: (scene: ApiScene) => Promise<void
   ));
 }
 
+type OwnBody = (scene: ApiScene, server: ApiServer) => Promise<void>;
+
 /** A test that starts a server of its own, with more flags for kube-apiserver. */
-export function ownTest(
-  name: string,
-  flags: string[],
-  body: (scene: ApiScene, server: ApiServer) => Promise<void>,
-): void {
+export function ownTest(name: string, flags: string[], body: OwnBody): void {
   // Where there is a shared server, there are the binaries for another one.
-  Deno.test(needing(sharedApiServer(), API_SERVER_HOW, name, async () => {
-    await withTempFolder(async (folder) => {
-      const server = await realApiServer(folder, { flags });
-      try {
-        await withScene(server!, (scene) => body(scene, server!));
-      } finally {
-        await server!.stop();
-      }
-    });
-  }));
+  Deno.test(needing(sharedApiServer(), API_SERVER_HOW, name, () => withServer(flags, body)));
+}
+
+/** As {@linkcode ownTest}, but it takes so long that it must be asked for. */
+export function longTest(name: string, flags: string[], body: OwnBody): void {
+  const server = IS_LONG ? sharedApiServer() : null;
+  const how = IS_LONG ? API_SERVER_HOW : "set KEP_LONG=1, which makes others longer too";
+  Deno.test(needing(server, how, name, () => withServer(flags, body)));
+}
+
+async function withServer(flags: string[], body: OwnBody): Promise<void> {
+  await withTempFolder(async (folder) => {
+    const server = await realApiServer(folder, { flags });
+    try {
+      await withScene(server!, (scene) => body(scene, server!));
+    } finally {
+      await server!.stop();
+    }
+  });
 }
