@@ -1,0 +1,127 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import { objectText } from "../fake/event.ts";
+import { sampleEvent } from "../fake/sample.ts";
+import { statusAnswer } from "../fake/faults.ts";
+import type { FakeApiServer } from "../fake/server.ts";
+import { until, withServer } from "../fake/testing.ts";
+import { Ledger } from "./ledger.ts";
+import { Oracle, type Verdict } from "./oracle.ts";
+import { ServerRecord } from "./record.ts";
+
+/** Long enough for whatever was shown to be written, ms. */
+const LIFE_MS = 60_000;
+
+/** A server with an event that a program was shown, and a second state of it. */
+function oracleTest(
+  name: string,
+  body: (server: FakeApiServer, judge: (ledger?: Ledger) => Verdict) => Promise<void>,
+): void {
+  Deno.test(`oracle: ${name}`, () =>
+    withServer({}, async (server) => {
+      const record = new ServerRecord(server);
+      const lives = [{ fromMs: 0, toMs: performance.now() + LIFE_MS }];
+      await body(server, (ledger = new Ledger()) => new Oracle(record, lives, []).judge(ledger));
+    }));
+}
+
+/** Asks for a WATCH and waits until it was answered and has had so many lines. */
+async function watch(server: FakeApiServer, from: bigint, lines: number): Promise<() => void> {
+  const abort = new AbortController();
+  const url = `${server.url}/api/v1/events?watch=1&resourceVersion=${from}`;
+  const response = await fetch(url, { signal: abort.signal });
+  const log = server.log.at(-1)!;
+  await until(() => log.status > 0 && log.events >= lines);
+  return () => {
+    abort.abort();
+    void response.body?.cancel().catch(() => {});
+  };
+}
+
+function ledgerOf(...texts: string[]): Ledger {
+  const ledger = new Ledger();
+  texts.forEach((text, index) => ledger.add(`file ${index}`, text, false));
+  return ledger;
+}
+
+oracleTest("what lives at the end is lost where no line tells it", async (server, judge) => {
+  const event = server.store.create(sampleEvent("default", "a"));
+  const { lost, wrong } = judge();
+  assertEquals(lost, 1);
+  assertMatch(wrong[0]!, /lives at the end/);
+  assertEquals(judge(ledgerOf(`${objectText(event)}\n`)).lost, 0);
+  await Promise.resolve();
+});
+
+oracleTest("what an open watch showed is lost, also compacted since", async (server, judge) => {
+  const end = await watch(server, server.store.revision, 0);
+  server.store.create(sampleEvent("default", "a"));
+  await until(() => server.log.at(-1)!.events === 1);
+  server.store.delete("default", "a");
+  server.store.compact();
+  const { lost, wrong } = judge();
+  end();
+  assertEquals(lost, 1);
+  assertMatch(wrong[0]!, /shown by watch/);
+});
+
+oracleTest("a watch that begins behind a state must have been refused", async (server, judge) => {
+  const before = server.store.revision;
+  server.store.create(sampleEvent("default", "a"));
+  server.store.delete("default", "a");
+  const end = await watch(server, server.store.revision, 0);
+  const { lost, wrong } = judge();
+  end();
+  assertEquals(lost, 1);
+  assertMatch(wrong[0]!, /began behind it without a refusal/);
+
+  server.store.create(sampleEvent("default", "b"));
+  server.store.delete("default", "b");
+  server.store.compact();
+  (await watch(server, before, 1))();
+  const again = await watch(server, server.store.revision, 0);
+  const { excused, lost: stillLost } = judge();
+  again();
+  assertEquals([...excused], [["not shown by any watch", 1]]);
+  assertEquals(stillLost, 1, "a was skipped before any refusal");
+});
+
+oracleTest("a refusal by status 410 counts as well", async (server, judge) => {
+  const before = server.store.revision;
+  server.store.create(sampleEvent("default", "a"));
+  server.store.delete("default", "a");
+  server.faults.push({ match: { verb: "watch" }, action: statusAnswer(410, "Expired", "old") });
+  (await watch(server, before, 0))();
+  const end = await watch(server, server.store.revision, 0);
+  const { excused, lost } = judge();
+  end();
+  assertEquals({ lost, excused: [...excused] }, {
+    lost: 0,
+    excused: [["not shown by any watch", 1]],
+  });
+});
+
+oracleTest("a restore takes back, and hides what bears an old number", async (server, judge) => {
+  const to = server.store.revision;
+  server.store.create(sampleEvent("default", "a"));
+  server.store.create(sampleEvent("default", "b"));
+  server.store.rewindTo(to);
+  server.store.create(sampleEvent("default", "c"));
+  server.store.delete("default", "c");
+  server.store.create(sampleEvent("default", "d"));
+  server.store.delete("default", "d");
+  const { excused, wrong, lost } = judge();
+  assertEquals(excused.get("taken back by a restore"), 2);
+  assertEquals(excused.get("hidden by a restore"), 1);
+  assertEquals(lost, 1);
+  assertMatch(wrong[0]!, /no watch began behind it.*"d"/);
+  await Promise.resolve();
+});
+
+Deno.test("ledger: lines twice, torn lines, and those of deleted files", () => {
+  const line = (name: string) => `${JSON.stringify({ metadata: { name } })}\n`;
+  const ledger = ledgerOf(line("a") + line("b"), line("a") + '{"metadata":{"na');
+  ledger.add("deleted", line("b") + line("c") + '{"meta', true);
+  const { lines, repeated, torn } = ledger;
+  assertEquals({ lines, repeated, torn }, { lines: 7, repeated: 1, torn: 1 });
+  assertMatch(ledger.wrong[0]!, /^repeated, file 0:1 and file 1:1/);
+});

@@ -1,0 +1,62 @@
+/** What happens to the API server's data. */
+
+import type { Random } from "../sim/random.ts";
+import type { Faults } from "./faults.ts";
+import type { World } from "./world.ts";
+
+/** etcd is put back by no more than this, ms. */
+const REWIND_MS_MAX = 30_000;
+/** Between two looks for an open watch, ms. */
+const WAIT_MS = 300;
+
+/** See the head of this file. */
+export const STORE_FAULTS: Faults = {
+  // kube-apiserver leaves 5 minutes of history; a program that was away for longer comes too late.
+  "compaction": ({ cluster: { record } }, random) => {
+    const agoMs = random.chance(0.1) ? 0 : random.integer(15_000, 90_000);
+    record.server.store.compact(record.revisionBefore(agoMs));
+  },
+  "TTL burst": ({ cluster }, random) => {
+    cluster.record.server.store.expire(random.integer(50, 700));
+  },
+  "mass delete": ({ cluster }, random) => {
+    cluster.record.server.store.deleteAll(random.pick(["default", "shop", "kube-system"]));
+  },
+  "other resources": ({ cluster: { record: { server: { store } } } }, random) =>
+    store.bump(store.revision + BigInt(random.integer(1, 5_000))),
+  "burst": ({ load }, random) => load.burst(random.integer(50, 400)),
+};
+
+/**
+ * etcd restored from a copy. Every API server has to be restarted for that, so all watches end.
+ * Mostly when the program has met all there is: what it had not met by then is gone for good.
+ */
+async function restore(
+  { cluster, load, sleep }: World,
+  random: Random,
+  movesPast: boolean,
+): Promise<void> {
+  const agoMs = 100 + Math.round(REWIND_MS_MAX * random.next() ** 3);
+  const downMs = random.integer(0, 3_000);
+  const [before, behind] = [random.integer(0, 50), random.integer(1, 50)];
+  const { record, record: { server: { store, watches } } } = cluster;
+  const waits = random.chance(0.8) ? random.integer(5, 40) : 0;
+  for (let tries = 0; tries < waits && watches.length === 0; tries++) await sleep(WAIT_MS);
+  await sleep(WAIT_MS);
+  await cluster.down(async () => {
+    const peak = store.revision;
+    store.rewindTo(record.revisionBefore(agoMs));
+    if (movesPast) {
+      load.burst(before);
+      if (store.revision < peak) store.bump(peak - 1n);
+      load.burst(2 + behind);
+    }
+    await sleep(downMs);
+  });
+}
+
+/** Only where the ring forgets nothing: what was overwritten long ago is shown again. */
+export const RESTORES: Faults = {
+  "etcd restored": (world, random) => restore(world, random, false),
+  "etcd restored and moved past us": (world, random) => restore(world, random, true),
+};

@@ -1,0 +1,52 @@
+/** A small file system for the program's files, which can be full or read-only for a while. */
+
+import { statfsSync } from "node:fs";
+import { command, Mount } from "../support/mount.ts";
+
+const PAGE_KILOBYTES = 4;
+
+/** A folder that faults can be done to. */
+export class Volume {
+  readonly path: string;
+  readonly #mount: Mount;
+  readonly #kilobytes: number;
+
+  /** Mounts a tmpfs; see mounts() in tests/support/mount.ts for whether that can be done. */
+  constructor(path: string, kilobytes: number) {
+    this.path = path;
+    this.#kilobytes = kilobytes;
+    this.#mount = Mount.tmpfs(path, kilobytes);
+  }
+
+  /** Leaves no room, but for so many further pages. */
+  fill(pages: number): void {
+    const { blocks, bfree, bsize } = statfsSync(this.path);
+    const used = Math.ceil((blocks - bfree) * bsize / 1024);
+    this.#resize(used + pages * PAGE_KILOBYTES);
+  }
+
+  /** Gives the room back. */
+  free(): void {
+    this.#resize(this.#kilobytes);
+  }
+
+  /** No name can be made and nothing opened to be written; what is open stays as it is. */
+  makeReadOnly(): void {
+    command("mount", "--bind", this.path, this.path);
+    command("mount", "-o", "remount,bind,ro", this.path);
+  }
+
+  /** Ends that. Lazily: the program may have opened files to be read through it. */
+  makeWritable(): void {
+    command("umount", "-l", this.path);
+  }
+
+  /** Takes it away; nobody may use it any more. */
+  end(): void {
+    this.#mount.end();
+  }
+
+  #resize(kilobytes: number): void {
+    command("mount", "-o", `remount,size=${kilobytes}k`, this.path);
+  }
+}
