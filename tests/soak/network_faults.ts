@@ -23,6 +23,8 @@ function leftOut({ number, name }: CatalogueFault, ringForgets: boolean): string
   if (number === 26) return "nothing shows it";
   // The server would do nothing else for minutes: "one-byte segments" below are few.
   if (number === 39 && name !== "two lines in one segment") return "it keeps the server busy";
+  // It updates an event that the load or the TTL may have deleted by then, which ends the server.
+  if (number === 50) return "it needs an event for itself";
   return ringForgets && NEED_THE_WHOLE_RING.has(number) ? "the ring has to know all" : null;
 }
 
