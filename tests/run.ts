@@ -32,9 +32,21 @@ async function shareServer(dir: string): Promise<ApiServer | null> {
 /**
  * Runs `deno test`; resolves to its exit status. A signal to us is passed on to it; a test that
  * hangs is ended with a SIGINT, at which deno says which one it was.
+ *
+ * @param output where what it prints goes; null = it is ours
  */
-async function runTests(args: string[]): Promise<number> {
-  const child = new Deno.Command(Deno.execPath(), { args: ["test", ...args], cwd: root }).spawn();
+async function runTests(args: string[], output: Deno.FsFile | null): Promise<number> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["test", ...args],
+    cwd: root,
+    stdout: output === null ? "inherit" : "piped",
+    stderr: output === null ? "inherit" : "piped",
+  }).spawn();
+  const pumps = output === null
+    ? []
+    : [child.stdout, child.stderr].map((stream) =>
+      stream.pipeTo(new WritableStream({ write: (bytes) => writeAll(output, bytes) }))
+    );
   let isRunning = true;
   const kill = (signal: Deno.Signal) => {
     if (isRunning) child.kill(signal);
@@ -48,9 +60,14 @@ async function runTests(args: string[]): Promise<number> {
     kill("SIGINT");
   }, minutes * 60_000);
   const { code } = await child.status;
+  await Promise.all(pumps);
   clearTimeout(late);
   isRunning = false;
   return code;
+}
+
+function writeAll(file: Deno.FsFile, bytes: Uint8Array): void {
+  while (bytes.length > 0) bytes = bytes.subarray(file.writeSync(bytes));
 }
 
 /** Says what was skipped, grouped by what to do about it. */
@@ -82,8 +99,32 @@ function readCounts(junit: string, status: number, files: string[]): Counts {
   return counts;
 }
 
+/**
+ * Tests with the real program wait most of the time, the others compute: they run beside each other.
+ */
+function shares(files: string[]): string[][] {
+  const isWaiting = (file: string) => /^tests\/(program|real|soak|system)\//.test(file);
+  const all = [files.filter(isWaiting), files.filter((file) => !isWaiting(file))];
+  return all.filter((share) => share.length > 0);
+}
+
+/** @param isBehind what it prints is shown at its end, not mixed with the others' */
+async function runShare(
+  scratch: string,
+  files: string[],
+  flags: string[],
+  isBehind: boolean,
+): Promise<Counts> {
+  const junit = `${scratch}.xml`;
+  const log = `${scratch}.log`;
+  using output = isBehind ? Deno.openSync(log, { write: true, create: true }) : null;
+  const status = await runTests([...flags, `--junit-path=${junit}`, ...files], output);
+  if (isBehind) console.log(Deno.readTextFileSync(log));
+  return readCounts(junit, status, files);
+}
+
 /** Prepares what the chosen tests need and runs them. */
-async function main(scratch: string): Promise<Counts> {
+async function main(scratch: string): Promise<Pick<Counts, "passed" | "failed">> {
   const given = pathsIn(root, Deno.args);
   const files = testFiles(root, given.length > 0 ? given : ["tests"]);
   const used = withImports(root, files);
@@ -96,11 +137,13 @@ async function main(scratch: string): Promise<Counts> {
     used.has("tests/support/binary.ts") ? prepareProgram() : null,
   ]);
   try {
-    const junit = `${scratch}/junit.xml`;
-    const flags = ["-A", ...await depsFlags(), `--junit-path=${junit}`, ...Deno.args];
-    const status = await runTests(given.length > 0 ? flags : [...flags, "tests/"]);
+    const flags = ["-A", ...await depsFlags(), ...Deno.args.filter((arg) => !given.includes(arg))];
+    const counts = await Promise.all(
+      shares(files).map((share, index) => runShare(`${scratch}/${index}`, share, flags, index > 0)),
+    );
     reportSkipped(skipped);
-    return readCounts(junit, status, files);
+    const sum = (of: (one: Counts) => number) => counts.reduce((all, one) => all + of(one), 0);
+    return { passed: sum(({ passed }) => passed), failed: sum(({ failed }) => failed) };
   } finally {
     await server?.stop();
   }
