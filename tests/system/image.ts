@@ -110,20 +110,20 @@ export class Container {
   readonly #unshare: Deno.ChildProcess;
   readonly #ended: Promise<Deno.CommandStatus>;
   #log = "";
+  #stdout = "";
   #isOver = false;
 
   private constructor(unshare: Deno.ChildProcess) {
     this.#unshare = unshare;
-    const pump = async () => {
-      for await (const text of unshare.stderr.pipeThrough(new TextDecoderStream())) {
-        this.#log += text;
-      }
-    };
-    this.#ended = Promise.all([unshare.status, pump()]).then(([status]) => status)
+    const pumps = [
+      pump(unshare.stderr, (text) => this.#log += text),
+      pump(unshare.stdout, (text) => this.#stdout += text),
+    ];
+    this.#ended = Promise.all([unshare.status, ...pumps]).then(([status]) => status)
       .finally(() => this.#isOver = true);
   }
 
-  /** Makes a root below `folder` and starts the container in it; its stdout goes nowhere. */
+  /** Makes a root below `folder` and starts the container in it. */
   static start(folder: string, parts: ImageParts, options: ContainerOptions): Container {
     const { uid, gid, env, entryPoint } = imageConfig();
     const root = `${folder}/root`;
@@ -145,7 +145,7 @@ export class Container {
         USERSPEC: `${uid}:${gid}`,
       },
       stdin: "null",
-      stdout: "null",
+      stdout: "piped",
       stderr: "piped",
     }).spawn();
     return new Container(unshare);
@@ -154,6 +154,11 @@ export class Container {
   /** Its log so far. */
   get log(): string {
     return this.#log;
+  }
+
+  /** What it wrote to stdout so far. */
+  get stdout(): string {
+    return this.#stdout;
   }
 
   /** Waits until `holds`; fails with the log where it ends, or after 30 s. */
@@ -187,4 +192,8 @@ export class Container {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.end(0);
   }
+}
+
+async function pump(stream: ReadableStream<Uint8Array>, take: (text: string) => void) {
+  for await (const text of stream.pipeThrough(new TextDecoderStream())) take(text);
 }
