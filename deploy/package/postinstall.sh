@@ -3,7 +3,10 @@
 set -e
 
 is_upgrade() {
-    [ "$1" = configure ] && [ -n "$2" ] || [ "$1" = 2 ]
+    case "$1" in
+    configure) [ -n "$2" ] ;;
+    *) [ "$1" = 2 ] ;;
+    esac
 }
 
 case "$1" in
