@@ -6,48 +6,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { needing } from "../support/skip.ts";
 import { withTempFolder } from "../support/temp.ts";
-import { findTool } from "./tools.ts";
-
-const TOOLS = ["nfpm", "lintian", "mmdebstrap", "dpkg-deb", "unshare"];
-const HOW =
-  "set KEP_LONG=1 on Debian as root, with dist/ built, lintian and mmdebstrap from apt, " +
-  "and `go install github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0`";
-
-/** The essential packages and what ours depends on, without systemd itself. */
-const VARIANT = ["--variant=essential", "--include=systemd-standalone-sysusers"];
-
-const root = new URL("../../", import.meta.url);
-
-/** Whether all is there. The build itself is not started here. */
-function canRun(): boolean {
-  return Deno.env.get("KEP_LONG") === "1" && Deno.build.os === "linux" && Deno.uid() === 0 &&
-    TOOLS.every((name) => findTool(name) !== null);
-}
-
-/** Runs a command; returns what it printed. @throws Error where it fails */
-async function run(command: string[], env: Record<string, string> = {}): Promise<string> {
-  const [name = "", ...args] = command;
-  const { code, stdout, stderr } = await new Deno.Command(findTool(name) ?? name, {
-    args,
-    env,
-    cwd: root,
-  }).output();
-  const text = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes)).join("");
-  if (code !== 0) throw new Error(`${command.join(" ")}: ${code}\n${text}`);
-  return text;
-}
-
-/** Packs dist/; returns the path of the .deb for this machine. */
-async function makeDeb(): Promise<string> {
-  const path = `${Deno.env.get("PATH")}:${findTool("nfpm")?.replace(/\/[^/]*$/, "")}`;
-  const arch = Deno.build.arch === "aarch64" ? "arm64" : "amd64";
-  const pack = ["run", "--no-lock", "-A", "deploy/package/main.ts"];
-  const flags = ["--format=deb", `--arch=${arch}`];
-  const said = await run([Deno.execPath(), ...pack, ...flags], { PATH: path });
-  const [, deb] = /created package: (\S+\.deb)/.exec(said) ?? [];
-  if (deb === undefined) throw new Error(`No package: ${said}`);
-  return new URL(deb, root).pathname;
-}
+import { canMakeDebian, DEBIAN_HOW, makeDeb, makeDebian, run } from "./deb.ts";
 
 /** The same package under an earlier version. */
 async function earlier(deb: string, folder: string): Promise<string> {
@@ -60,8 +19,8 @@ async function earlier(deb: string, folder: string): Promise<string> {
 }
 
 Deno.test(needing(
-  canRun() ? true : null,
-  HOW,
+  canMakeDebian() || null,
+  DEBIAN_HOW,
   "lintian finds no error in the .deb; it is installed, upgraded, removed and purged in a Debian",
   async (_, t) => {
     const deb = await makeDeb();
@@ -70,7 +29,7 @@ Deno.test(needing(
     });
     await withTempFolder(async (folder) => {
       const debian = `${folder}/debian`;
-      await run(["mmdebstrap", "--mode=root", ...VARIANT, "bookworm", debian]);
+      await makeDebian(debian, ["systemd-standalone-sysusers"]);
       await Deno.copyFile(await earlier(deb, folder), `${debian}/old.deb`);
       await Deno.copyFile(deb, `${debian}/new.deb`);
       // /proc goes with the namespace; dpkg's postinst and the program both need it.

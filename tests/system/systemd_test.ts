@@ -57,7 +57,7 @@ for (const name of [UNIT, TEMPLATE]) {
 Deno.test("the unit is not restarted where a restart cannot help, and is reloaded by SIGHUP", () => {
   const unit = textOf(UNIT);
   assertStringIncludes(unit, "\nRestartPreventExitStatus=64\n");
-  assertStringIncludes(unit, "\nExecReload=kill -HUP $MAINPID\n");
+  assertStringIncludes(unit, '\nExecReload=sh -c "kill -HUP $MAINPID"\n');
 });
 
 Deno.test("the template is the unit, but for the folders and files of its instance", () => {
