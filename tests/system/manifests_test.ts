@@ -1,0 +1,255 @@
+/**
+ * deploy/kubernetes and deploy/helm on the real API server, which has no nodes: the manifests are
+ * applied as `kubectl apply --server-side` does it, and their pod is run as image.ts runs containers,
+ * with the token of the ServiceAccount that they made.
+ */
+
+import { loadYaml } from "@kubernetes/client-node";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { type ApiServerAccess, sharedApiServer } from "../real/api_server.ts";
+import { API_SERVER_HOW } from "../real/assets.ts";
+import { EventWriter, RequestRefused } from "../real/event_writer.ts";
+import { needing } from "../support/skip.ts";
+import { withTempFolder } from "../support/temp.ts";
+import { Container, imageConfig, imageParts } from "./image.ts";
+import { findTool } from "./tools.ts";
+
+const KUBERNETES = new URL("../../deploy/kubernetes/", import.meta.url);
+const CHART = new URL("../../deploy/helm/kube-event-pipe", import.meta.url).pathname;
+const NAME = "kube-event-pipe";
+const TOKENS = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/** How long SIGTERM may take, ms; the manifest gives 15 s. */
+const STOP_MS = 15_000;
+
+interface ContainerSpec {
+  env: { name: string; value: string }[];
+  volumeMounts: { name: string; mountPath: string }[];
+  securityContext: Record<string, unknown>;
+}
+
+interface PodSpec {
+  serviceAccountName: string;
+  securityContext: { runAsUser: number; runAsGroup: number };
+  containers: [ContainerSpec];
+  [field: string]: unknown;
+}
+
+/** An object of a manifest. */
+interface KubeObject {
+  apiVersion: string;
+  kind: string;
+  metadata: { name: string; namespace?: string; labels?: Record<string, string> };
+  [field: string]: unknown;
+}
+
+/** A YAML document: as it is written, for the server, and read, which leaves unknown fields out. */
+interface Manifest {
+  text: string;
+  object: KubeObject;
+}
+
+function manifestsIn(yaml: string): Manifest[] {
+  const texts = yaml.split(/^---.*$/m).filter((text) => /^\w/m.test(text));
+  return texts.map((text) => ({ text, object: JSON.parse(JSON.stringify(loadYaml(text))) }));
+}
+
+/** What `kubectl apply -k` would apply: the kustomization names files, no more. */
+function kustomized(): Manifest[] {
+  const read = (name: string) => Deno.readTextFileSync(new URL(name, KUBERNETES));
+  const { resources } = loadYaml<{ resources: string[] }>(read("kustomization.yaml"));
+  return resources.flatMap((name) => manifestsIn(read(name)));
+}
+
+/** Where an object is at the API server. */
+function pathOf({ apiVersion, kind, metadata }: KubeObject): string {
+  const group = apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
+  const scope = metadata.namespace === undefined ? "" : `/namespaces/${metadata.namespace}`;
+  return `${group}${scope}/${kind.toLowerCase()}s/${metadata.name}`;
+}
+
+/** Server-side apply; fails where the server refuses a field or warns of one. */
+async function apply(server: ApiServerAccess, { text, object }: Manifest): Promise<void> {
+  using client = Deno.createHttpClient({ caCerts: [server.ca] });
+  const query = "fieldManager=test&force=true&fieldValidation=Strict";
+  const response = await fetch(`${server.url}${pathOf(object)}?${query}`, {
+    method: "PATCH",
+    headers: {
+      authorization: `Bearer ${server.adminToken}`,
+      "content-type": "application/apply-patch+yaml",
+    },
+    body: text,
+    client,
+  });
+  const said = await response.text();
+  assert(response.ok, `${pathOf(object)}: ${response.status} ${said}`);
+  assertEquals(response.headers.get("warning"), null, pathOf(object));
+}
+
+function podOf(manifests: Manifest[]): { metadata: unknown; spec: PodSpec } {
+  const set = manifests.map(({ object }) => object).find(({ kind }) => kind === "StatefulSet");
+  return (set?.spec as { template: { metadata: unknown; spec: PodSpec } }).template;
+}
+
+/** All that the roles among them allow. */
+function rulesOf(manifests: Manifest[]): unknown[] {
+  return manifests.flatMap(({ object }) => /Role$/.test(object.kind) ? object.rules : []);
+}
+
+function runHelm(helm: string, ...args: string[]): { code: number; text: string; error: string } {
+  const { code, stdout, stderr } = new Deno.Command(helm, { args }).outputSync();
+  const [text = "", error = ""] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+  return { code, text, error };
+}
+
+/** What helm makes of the chart. */
+function helmed(helm: string, ...flags: string[]): Manifest[] {
+  const named = ["template", NAME, CHART, `--namespace=${NAME}`, "--kube-version=1.29.0"];
+  const { code, text, error } = runHelm(helm, ...named, ...flags);
+  assertEquals(code, 0, error);
+  return manifestsIn(text);
+}
+
+const server = sharedApiServer();
+const parts = imageParts();
+const helm = findTool("helm");
+const HELM_HOW = "`go install helm.sh/helm/v3/cmd/helm@v3.22.0`";
+
+Deno.test(needing(
+  server === null || "how" in parts ? null : { server, parts },
+  server === null ? API_SERVER_HOW : "how" in parts ? parts.how : "",
+  "applied to the API server, the manifests' pod may exist, and writes events with the token of " +
+    "its ServiceAccount, which may do nothing else",
+  async ({ server, parts }) => {
+    using writer = new EventWriter(server);
+    const manifests = kustomized();
+    for (const manifest of manifests) await apply(server, manifest);
+    const { metadata, spec } = podOf(manifests);
+
+    // Its namespace enforces "restricted": the server would refuse the pod otherwise.
+    const pods = `/api/v1/namespaces/${NAME}/pods?dryRun=All`;
+    const pod = (spec: PodSpec) => ({
+      metadata: { ...(metadata as object), name: "pod" },
+      spec: { ...spec, volumes: [{ name: "data", emptyDir: {} }] },
+    });
+    await writer.request("POST", pods, pod(spec));
+    const [container] = spec.containers;
+    const loose = {
+      ...spec,
+      containers: [{ ...container, securityContext: {} }] as [ContainerSpec],
+    };
+    await assertRejects(
+      () => writer.request("POST", pods, pod(loose)),
+      RequestRefused,
+      "PodSecurity",
+    );
+
+    const account = `/api/v1/namespaces/${NAME}/serviceaccounts/${spec.serviceAccountName}`;
+    const { status: { token } } = await writer.request<{ status: { token: string } }>(
+      "POST",
+      `${account}/token`,
+      { spec: { expirationSeconds: 3600 } },
+    );
+    using asPod = new EventWriter({ url: server.url, ca: server.ca, adminToken: token });
+    const statusOf = async (method: string, path: string) => {
+      const response = await asPod.fetch(method, path);
+      await response.body?.cancel();
+      return response.status;
+    };
+    assertEquals(await statusOf("GET", "/api/v1/events?limit=1"), 200);
+    assertEquals(await statusOf("GET", "/api/v1/pods"), 403);
+    assertEquals(await statusOf("GET", `/api/v1/namespaces/${NAME}/events/x`), 403);
+    assertEquals(await statusOf("DELETE", `/api/v1/namespaces/${NAME}/events/x`), 403);
+
+    await withTempFolder(async (folder) => {
+      const { uid, gid } = imageConfig();
+      const { runAsUser, runAsGroup } = spec.securityContext;
+      assertEquals([runAsUser, runAsGroup], [uid, gid], "the image's folders belong to that user");
+      const [data, tokens] = [`${folder}/data`, `${folder}/tokens`];
+      for (const path of [data, tokens]) await Deno.mkdir(path);
+      await Deno.chown(data, uid, gid);
+      await Deno.writeTextFile(`${tokens}/token`, token);
+      await Deno.writeTextFile(`${tokens}/ca.crt`, server.ca);
+      await writer.createNamespace("manifests-test");
+      const event = await writer.createEvent("manifests-test");
+      const [mount] = container.volumeMounts;
+      const env = Object.fromEntries(container.env.map(({ name, value }) => [name, value]));
+      const { hostname, port } = new URL(server.url);
+      await using running = Container.start(folder, parts, {
+        mounts: { [mount!.mountPath]: data, [TOKENS]: tokens },
+        env: { ...env, KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port },
+      });
+      await running.until("its line is there", () => running.stdout.includes(event.metadata.uid));
+      running.signal("SIGTERM");
+      assertEquals(await running.end(STOP_MS), 0, running.log);
+      const state = Array.from(Deno.readDirSync(data), ({ name }) => name);
+      assert(state.includes("checkpoint"), "the state is on the volume");
+    });
+  },
+));
+
+Deno.test("the manifests ask for list and watch on events, and for nothing else", () => {
+  const rules = [{ apiGroups: [""], resources: ["events"], verbs: ["list", "watch"] }];
+  assertEquals(rulesOf(kustomized()), rules);
+});
+
+Deno.test(needing(helm, HELM_HOW, "helm has nothing to say against the chart", (helm) => {
+  const { code, text } = runHelm(helm, "lint", "--strict", CHART);
+  assertEquals(code, 0, text);
+}));
+
+Deno.test(
+  needing(helm, HELM_HOW, "the chart makes the same objects as the kustomization", (helm) => {
+    const ours = [
+      ...["helm.sh/chart", "app.kubernetes.io/managed-by", "app.kubernetes.io/version"],
+      "imagePullPolicy",
+    ];
+    const plain = (manifests: Manifest[]) =>
+      Object.fromEntries(manifests.map(({ object }) => {
+        const text = JSON.stringify(object, (key, value) => ours.includes(key) ? undefined : value);
+        return [`${object.kind} ${object.metadata.name}`, JSON.parse(text)];
+      }));
+    const { [`Namespace ${NAME}`]: _, ...others } = plain(kustomized());
+    assertEquals(plain(helmed(helm)), others);
+  }),
+);
+
+Deno.test(needing(
+  helm !== null && server !== null ? { helm, server } : null,
+  helm === null ? HELM_HOW : API_SERVER_HOW,
+  "the API server takes what the chart makes of all its values; its schema refuses a misspelt one",
+  async ({ helm, server }) => {
+    using writer = new EventWriter(server);
+    const namespace = "manifests-helm";
+    await writer.createNamespace(namespace);
+    await withTempFolder(async (folder) => {
+      const values = `${folder}/values.json`;
+      await Deno.writeTextFile(
+        values,
+        JSON.stringify({
+          destination: "/data/events.jsonl",
+          settings: { FILTER_CAPACITY: "2000000", LOG_LEVEL: "DEBUG" },
+          kubeconfigSecret: "other-cluster",
+          imagePullSecrets: [{ name: "pull" }],
+          serviceAccount: { annotations: { a: "b" } },
+          persistence: { storageClassName: "fast", accessMode: "ReadWriteOnce", size: "2Gi" },
+          podAnnotations: { a: "b" },
+          podLabels: { c: "d" },
+          priorityClassName: "high",
+          nodeSelector: { disk: "ssd" },
+          tolerations: [{ operator: "Exists" }],
+          affinity: { nodeAffinity: {} },
+          extraContainers: [{ name: "shipper", image: "shipper:1" }],
+        }),
+      );
+      const manifests = helmed(helm, `--values=${values}`, `--namespace=${namespace}`);
+      for (const manifest of manifests) await apply(server, manifest);
+      assertEquals(rulesOf(manifests), [], "another cluster's events need no rights in this one");
+      const { spec } = podOf(manifests);
+      assert(spec.containers[0].env.some(({ value }) => value === "2000000"), "no 2e+06");
+      const wrong = runHelm(helm, "lint", CHART, "--set=replicas=2");
+      assert(wrong.code !== 0);
+      assertStringIncludes(wrong.text + wrong.error, "replicas");
+    });
+  },
+));
