@@ -100,11 +100,13 @@ function readCounts(junit: string, status: number, files: string[]): Counts {
 }
 
 /**
- * Tests with the real program wait most of the time, the others compute: they run beside each other.
+ * Tests with the real program wait most of the time, on the real API server or on the fake one; the
+ * others compute: they run beside each other.
  */
 function shares(files: string[]): string[][] {
-  const isWaiting = (file: string) => /^tests\/(program|real|soak|system)\//.test(file);
-  const all = [files.filter(isWaiting), files.filter((file) => !isWaiting(file))];
+  const folders = [/^tests\/(real|soak|system)\//, /^tests\/program\//, /^/];
+  const shareOf = (file: string) => folders.findIndex((folder) => folder.test(file));
+  const all = folders.map((_, index) => files.filter((file) => shareOf(file) === index));
   return all.filter((share) => share.length > 0);
 }
 
