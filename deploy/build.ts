@@ -66,14 +66,15 @@ function sourcesIn(folder: string): string[] {
 }
 
 /** A runtime to build on. */
-interface Runtime {
+export interface Runtime {
   /** For people. */
   label: string;
   /** Set for `deno compile`; null = it fetches or has its own. */
   denortBin: string | null;
 }
 
-async function findRuntime(target: string): Promise<Runtime | null> {
+/** The runtime to build on for a target, by the order above; null where there is none. */
+export async function findRuntime(target: string): Promise<Runtime | null> {
   const named = Deno.env.get("DENORT_BIN");
   if (named) return { label: `the denort that DENORT_BIN names`, denortBin: named };
   const { deno: version } = Deno.version;

@@ -1,0 +1,92 @@
+/** How much memory it takes, and that it takes no more for longer. */
+
+import { findRuntime } from "../deploy/build.ts";
+import { compiledBinary } from "../tests/support/binary.ts";
+import { Child, sleep, timed } from "./process.ts";
+import type { Row } from "./report.ts";
+import type { Rig } from "./rig.ts";
+
+/** Resident memory of a compiled program that does nothing, MB; null where none can be made. */
+export async function emptyProgramMb(rig: Rig): Promise<number | null> {
+  if (compiledBinary() === null) return null;
+  const runtime = await findRuntime(Deno.build.target);
+  if (runtime === null) return null;
+  const binary = `${rig.folder}/empty`;
+  const source = `${rig.folder}/empty.ts`;
+  Deno.writeTextFileSync(source, "setInterval(() => {}, 3_600_000);\n");
+  const args = ["compile", "--quiet", "--no-config", "--no-check", "--no-code-cache"];
+  await new Deno.Command(Deno.execPath(), {
+    args: [...args, "--output", binary, source],
+    env: runtime.denortBin === null ? {} : { DENORT_BIN: runtime.denortBin },
+  }).output();
+  const child = new Child(binary, []);
+  await sleep(1000);
+  const { rssMb } = child.usage;
+  await child.stop("SIGKILL");
+  return rssMb;
+}
+
+/** Peaks while few, many and very many events stream. */
+export async function memory(rig: Rig, counts: readonly number[]): Promise<Row[]> {
+  const empty = await emptyProgramMb(rig);
+  const rows: Row[] = [];
+  const peaks: number[] = [];
+  for (const events of counts) {
+    const { peakMb } = await rig.write("https", { verb: "watch", events });
+    peaks.push(peakMb);
+    const above = peakMb - (empty ?? 0);
+    rows.push({
+      what: `peak RSS while ${events.toLocaleString("en-US")} events stream`,
+      figure: `${peakMb.toFixed(1)} MB`,
+      ...(empty !== null && {
+        reference: `empty compiled program ${empty.toFixed(1)} MB`,
+        target: "<= 50 MB above it",
+        isMet: above <= 50,
+      }),
+    });
+  }
+  const growth = peaks.at(-1)! - peaks.at(-2)!;
+  rows.push({
+    what: "of it from the last but one to the last",
+    figure: `${growth.toFixed(1)} MB`,
+    target: "<= 2 MB",
+    isMet: growth <= 2,
+  });
+  return rows;
+}
+
+/** Size of the binary, as it is and packed. */
+export async function binary(): Promise<Row[]> {
+  const path = compiledBinary();
+  if (path === null) {
+    return [{ what: "binary", figure: "SKIPPED: `deno task build` does not work" }];
+  }
+  const size = Deno.statSync(path).size / 1e6;
+  const rows: Row[] = [{
+    what: "binary",
+    figure: `${size.toFixed(1)} MB`,
+    target: "<= 96 MB",
+    isMet: size <= 96,
+  }];
+  for (const [name, command, args] of PACKERS) {
+    try {
+      const { stdout } = await timed("/bin/sh", ["-c", `${command} ${args} "$0" | wc -c`, path]);
+      const packed = Number(stdout) / 1e6;
+      if (packed < 1) continue;
+      rows.push({
+        what: `binary, packed with ${name}`,
+        figure: `${packed.toFixed(1)} MB`,
+        ...(name !== "gzip" && { target: "<= 30 MB", isMet: packed <= 30 }),
+      });
+    } catch {
+      // Not every packer is everywhere.
+    }
+  }
+  return rows;
+}
+
+const PACKERS = [["gzip", "gzip", "-9c"], ["zstd -19", "zstd", "-19 -T2 -qc"], [
+  "xz -6",
+  "xz",
+  "-6 -T2 -c",
+]] as const;

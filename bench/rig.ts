@@ -1,0 +1,230 @@
+/** The parts of every measurement: the feeder, the program, and those that it is compared with. */
+
+import { depsFlags } from "../closed/deps.ts";
+import { type Assets, findAssets } from "../tests/real/assets.ts";
+import { programCommand } from "../tests/support/binary.ts";
+import { Pki } from "../tests/support/pki.ts";
+import { Child, clockMs, fileReaches, sizeOf, timed } from "./process.ts";
+import { lineBytes, versionOf } from "./feed.ts";
+
+export type { Assets };
+export { findAssets };
+
+/** How a stream is carried. */
+export type Transport = "http" | "https";
+
+/** A request that the feeder noted. */
+interface Request {
+  atMs: number;
+  verb: "list" | "watch";
+  from: number;
+}
+
+const here = new URL(".", import.meta.url);
+
+/** The feeder's process. */
+export class Feeder {
+  readonly requests: Request[] = [];
+  readonly #child: Deno.ChildProcess;
+  readonly #reading: Promise<void>;
+  #port = Promise.withResolvers<number>();
+
+  constructor(readonly transport: Transport, readonly rig: Rig) {
+    const tls = transport === "https" ? [rig.certFile, rig.keyFile] : [];
+    const script = new URL("feeder.ts", here).pathname;
+    this.#child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "--quiet", "--no-lock", "-A", script, ...tls],
+      stdin: "null",
+      stdout: "piped",
+    }).spawn();
+    this.#reading = this.#read();
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** Base URL of an API server with this feed; see bench/feeder.ts. */
+  async url(feed: string): Promise<string> {
+    return `${this.transport}://127.0.0.1:${await this.#port.promise}/${feed}`;
+  }
+
+  async stop(): Promise<void> {
+    this.#child.kill("SIGTERM");
+    await this.#child.status;
+    await this.#reading;
+  }
+
+  async #read(): Promise<void> {
+    let rest = "";
+    for await (const text of this.#child.stdout.pipeThrough(new TextDecoderStream())) {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop()!;
+      for (const line of lines) {
+        if (line.startsWith("{")) this.requests.push(JSON.parse(line));
+        else this.#port.resolve(Number(line));
+      }
+    }
+  }
+}
+
+/** One run of anything that turns a stream into a file. */
+export interface Run {
+  /** From the first request to the last line. */
+  elapsedMs: number;
+  cpuMs: number;
+  /** Most that was resident, MB; 0 where it was not looked at. */
+  peakMb: number;
+}
+
+/** Which events a run is to write: those of a WATCH, or those of a LIST. */
+export interface Load {
+  verb: "watch" | "list";
+  events: number;
+  /** Pads messages; see bench/feeder.ts. */
+  message?: number;
+}
+
+/** Folder, certificates and settings of the bench. */
+export class Rig {
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly caFile: string;
+  readonly #feeders = new Map<Transport, Feeder>();
+  #serial = 0;
+
+  /** @param folder on the disk that is measured */
+  constructor(readonly folder: string, readonly denoFlags: string[]) {
+    const pki = new Pki("bench-ca");
+    const { cert, key } = pki.server();
+    this.certFile = this.#write("server.crt", cert);
+    this.keyFile = this.#write("server.key", key);
+    this.caFile = this.#write("ca.crt", pki.ca);
+  }
+
+  static async start(folder: string): Promise<Rig> {
+    return new Rig(folder, await depsFlags());
+  }
+
+  feeder(transport: Transport): Feeder {
+    const feeder = this.#feeders.get(transport) ?? new Feeder(transport, this);
+    this.#feeders.set(transport, feeder);
+    return feeder;
+  }
+
+  async stop(): Promise<void> {
+    for (const feeder of this.#feeders.values()) await feeder.stop();
+  }
+
+  /** A new, empty folder. */
+  newFolder(): string {
+    const folder = `${this.folder}/run-${++this.#serial}`;
+    Deno.mkdirSync(folder);
+    return folder;
+  }
+
+  kubeconfig(server: string): string {
+    const secure = server.startsWith("https:");
+    const trust = secure ? { "certificate-authority": this.caFile } : {};
+    return this.#write(
+      `kubeconfig-${++this.#serial}`,
+      JSON.stringify({
+        apiVersion: "v1",
+        kind: "Config",
+        "current-context": "bench",
+        clusters: [{ name: "bench", cluster: { server, ...trust } }],
+        users: [{ name: "bench", user: {} }],
+        contexts: [{ name: "bench", context: { cluster: "bench", user: "bench" } }],
+      }),
+    );
+  }
+
+  /** Starts the program on a state folder and a destination in `folder`. */
+  program(server: string, folder: string, args: string[] = []): Child {
+    const { cmd, args: head } = programCommand();
+    Deno.mkdirSync(`${folder}/state`, { recursive: true });
+    return new Child(cmd, [
+      ...head,
+      ...["--kubeconfig", this.kubeconfig(server), "--destination", `${folder}/events.jsonl`],
+      ...["--persistence-path", `${folder}/state`, ...args],
+    ]);
+  }
+
+  /** The raw copy: what the network and the file system cost by themselves. */
+  async copy(transport: Transport, { verb, events, message = 0 }: Load): Promise<Run> {
+    const feeder = this.feeder(transport);
+    const base = await feeder.url(`${verb}=${events},message=${message},end=1`);
+    const folder = this.newFolder();
+    const file = `${folder}/copy`;
+    const before = feeder.requests.length;
+    const url = `${base}/api/v1/events${verb === "watch" ? "?watch=1" : ""}`;
+    const curl = ["--silent", "--fail", "--cacert", this.caFile, "--output", file, url];
+    const reader = ["run", "--quiet", "--no-lock", "-A", new URL("copy.ts", here).pathname];
+    const { cpuMs } = hasCurl()
+      ? await timed("curl", curl)
+      : await timed(Deno.execPath(), [...reader, url, this.caFile, file]);
+    const endMs = clockMs();
+    if (sizeOf(file) < events * 100) throw new Error(`The copy has ${sizeOf(file)} bytes`);
+    Deno.removeSync(folder, { recursive: true });
+    return { elapsedMs: endMs - feeder.requests[before]!.atMs, cpuMs, peakMb: 0 };
+  }
+
+  /** The program with everything on. `keep`: its folder stays, for what follows. */
+  async write(
+    transport: Transport,
+    load: Load,
+    { args = [], keep = false }: { args?: string[]; keep?: boolean } = {},
+  ): Promise<Run & { folder: string }> {
+    const feeder = this.feeder(transport);
+    const { verb, events, message = 0 } = load;
+    const folder = this.newFolder();
+    const before = feeder.requests.length;
+    const url = await feeder.url(`${verb}=${events},message=${message}`);
+    const child = this.program(url, folder, args);
+    const bytes = lineBytes(events, message);
+    const endMs = await fileReaches(`${folder}/events.jsonl`, bytes);
+    const { cpuMs, peakMb } = child.usage;
+    await child.stop();
+    const written = sizeOf(`${folder}/events.jsonl`);
+    if (written !== bytes) throw new Error(`${written} bytes were written, not ${bytes}`);
+    if (!keep) Deno.removeSync(folder, { recursive: true });
+    const began = feeder.requests.slice(before).find((request) => request.verb === verb)!;
+    return { elapsedMs: endMs - began.atMs, cpuMs, peakMb, folder };
+  }
+
+  /** What most exporters do: client-node's Watch, JSON.stringify, append. */
+  async naive(transport: Transport, { events, message = 0 }: Load): Promise<Run> {
+    const feeder = this.feeder(transport);
+    const folder = this.newFolder();
+    const before = feeder.requests.length;
+    const url = await feeder.url(`watch=${events},message=${message}`);
+    const script = new URL("naive_exporter.ts", here).pathname;
+    const child = new Child(Deno.execPath(), [
+      ...["run", "--quiet", ...this.denoFlags, "-A", script],
+      ...[this.kubeconfig(url), versionOf(0), `${folder}/events.jsonl`],
+    ]);
+    const endMs = await fileReaches(`${folder}/events.jsonl`, lineBytes(events, message));
+    const { cpuMs, peakMb } = child.usage;
+    await child.stop();
+    Deno.removeSync(folder, { recursive: true });
+    return { elapsedMs: endMs - feeder.requests[before]!.atMs, cpuMs, peakMb };
+  }
+
+  #write(name: string, text: string): string {
+    Deno.writeTextFileSync(`${this.folder}/${name}`, text);
+    return `${this.folder}/${name}`;
+  }
+}
+
+let curlFound: boolean | null = null;
+
+/** Whether the raw copy is curl's. */
+export function hasCurl(): boolean {
+  if (curlFound !== null) return curlFound;
+  try {
+    curlFound = new Deno.Command("curl", { args: ["--version"] }).outputSync().success;
+  } catch {
+    curlFound = false;
+  }
+  return curlFound;
+}
