@@ -1,0 +1,36 @@
+/** The ring at 1 M and at 10 M keys: a test and an addition of keys that it does not know. */
+
+import { setupLog } from "../lib/log.ts";
+import { realIo } from "../lib/real_io.ts";
+import { Ring } from "../lib/ring.ts";
+import { DEFAULTS } from "../lib/settings.ts";
+import { randomUint32 } from "../tests/support/temp.ts";
+
+const LANES = 8;
+const PASS_KEYS = 1000;
+
+setupLog("ERROR");
+const next = randomUint32(1);
+/** Drawn once: drawing must not be measured. */
+const pool = Uint32Array.from({ length: LANES * 1_000_000 }, next);
+
+for (const capacity of [1_000_000, 10_000_000]) {
+  const folder = Deno.makeTempDirSync({ prefix: "kube-event-pipe-bench-" });
+  const ring = Ring.open(realIo, { ...DEFAULTS, folder, filterCapacity: capacity });
+  ring.startGeneration();
+  Deno.removeSync(folder, { recursive: true });
+  const keys = pool.slice();
+  for (let index = 0; index < capacity; index++) {
+    const at = LANES * (index % (keys.length / LANES));
+    keys[at + 1]! ^= index; // Another key in each round through the pool.
+    ring.add(keys, at);
+  }
+  let at = 0;
+  Deno.bench(`ring, full with ${capacity / 1e6} M: test and add, ${PASS_KEYS} keys`, () => {
+    for (let key = 0; key < PASS_KEYS; key++) {
+      keys[at + 2]! ^= 0x9e3779b9;
+      if (!ring.knows(keys, at)) ring.add(keys, at);
+      at = (at + LANES) % keys.length;
+    }
+  });
+}
