@@ -11,27 +11,34 @@ const LIMIT_MB = 128;
 function makeCgroup(): { enter: string; remove: () => void; kind: string } | null {
   const name = `kube-event-pipe-bench-${Deno.pid}`;
   const limit = `${LIMIT_MB * 1024 * 1024}`;
-  for (
-    const [parent, file, kind] of [
-      ["/sys/fs/cgroup", "memory.max", "cgroup v2"],
-      ["/sys/fs/cgroup/memory", "memory.limit_in_bytes", "cgroup v1"],
-    ] as const
-  ) {
+  const kinds = [
+    ["/sys/fs/cgroup/memory", "memory.limit_in_bytes", "cgroup v1"],
+    ["/sys/fs/cgroup", "memory.max", "cgroup v2"],
+  ] as const;
+  for (const [parent, file, kind] of kinds) {
     const folder = `${parent}/${name}`;
     try {
       Deno.mkdirSync(folder);
     } catch {
-      continue;
+      continue; // Not root, or no such hierarchy.
     }
-    try {
+    const remove = () => Deno.removeSync(folder);
+    // In a folder that is no cgroup, a mere file would be made.
+    if (exists(`${folder}/${file}`)) {
       Deno.writeTextFileSync(`${folder}/${file}`, limit);
-      const remove = () => Deno.removeSync(folder);
       return { enter: `${folder}/cgroup.procs`, remove, kind };
-    } catch {
-      Deno.removeSync(folder);
     }
+    remove();
   }
   return null;
+}
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
 }
 
 /** Rows for both; the program must write every line. */
@@ -46,8 +53,7 @@ export async function limits(rig: Rig, events: number): Promise<Row[]> {
     const url = await rig.feeder("https").url(`${feed}=${count},message=${message}`);
     const child = rig.program(url, folder);
     Deno.writeTextFileSync(cgroup.enter, `${child.pid}`);
-    const isWhole = fileReaches(`${folder}/events.jsonl`, lineBytes(count, message));
-    await isWhole;
+    await fileReaches(`${folder}/events.jsonl`, lineBytes(count, message));
     const { peakMb } = usageOf(child.pid);
     await stopped(child);
     Deno.removeSync(folder, { recursive: true });
