@@ -131,13 +131,18 @@ class Chunks {
   readonly #out = new Uint8Array(512 * 1024);
   readonly #part = new Uint8Array(2048);
   #held = 0;
+  /** Bytes of #out that are still to be sent: at first the answer's head. */
+  #waiting: number;
 
   constructor(conn: Deno.Conn) {
     this.#conn = conn;
+    this.#waiting = encoder.encodeInto(HEAD, this.#out).written;
   }
 
   async add(bytes: Uint8Array): Promise<void> {
-    let to = 0;
+    // Small writes of their own would wait for the reader's delayed ACK: 40 ms a page. A TLS
+    // listener of Deno has no TCP_NODELAY, which net/http sets.
+    let to = this.#waiting;
     for (let at = 0; at < bytes.length;) {
       const count = Math.min(this.#part.length - this.#held, bytes.length - at);
       this.#part.set(bytes.subarray(at, at + count), this.#held);
@@ -151,12 +156,14 @@ class Chunks {
       to = this.#write(to, this.#head, this.#part);
       this.#held = 0;
     }
-    await send(this.#conn, this.#out.subarray(0, to));
+    this.#waiting = 0;
+    if (to < this.#part.length) this.#waiting = to;
+    else await send(this.#conn, this.#out.subarray(0, to));
   }
 
   async end(): Promise<void> {
     const head = encoder.encode(`${this.#held.toString(16)}\r\n`);
-    const to = this.#write(0, head, this.#part.subarray(0, this.#held));
+    const to = this.#write(this.#waiting, head, this.#part.subarray(0, this.#held));
     this.#out.set(LAST_CHUNK, to);
     await send(this.#conn, this.#out.subarray(0, to + LAST_CHUNK.length));
   }
@@ -177,10 +184,10 @@ async function serve(conn: Deno.Conn): Promise<void> {
       const url = await readRequest(conn);
       if (url === null) return;
       const feed = feedOf(url.pathname);
-      await send(conn, encoder.encode(HEAD));
       if (url.searchParams.has("watch")) {
         const from = numberOf(url.searchParams.get("resourceVersion") ?? "");
         note("watch", from);
+        await send(conn, encoder.encode(HEAD));
         await serveWatch(conn, feed, from);
         return;
       }
@@ -206,6 +213,6 @@ const listener = certFile === undefined || keyFile === undefined
 console.log(listener.addr.port);
 for await (const conn of listener) {
   // As net/http does: else the last bytes of a page wait 40 ms for the reader's delayed ACK.
-  if (conn instanceof Deno.TcpConn) conn.setNoDelay(true);
+  if ("setNoDelay" in conn) (conn as Deno.TcpConn).setNoDelay(true);
   void serve(conn);
 }
