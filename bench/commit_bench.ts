@@ -18,10 +18,6 @@ function lines(): string[] {
   });
 }
 
-Deno.bench(`commit without a sync (lines are made in it too), ${PASS_EVENTS} events`, async () => {
-  await rig.feed(lines());
-});
-
 Deno.bench(`commit with a sync (lines are made in it too), ${PASS_EVENTS} events`, async () => {
   await rig.feed(lines());
   await rig.commit.sync();
