@@ -194,8 +194,11 @@ export class ListLoop {
   async #nextWithin(waitMs: number): Promise<void> {
     const { stop } = this.#context;
     const timer = new AbortController();
-    await Promise.race([sleep(waitMs, timer.signal), this.#changed.promise]);
-    timer.abort();
+    // A stop that came before is no change any more.
+    if (!stop.aborted) {
+      await Promise.race([sleep(waitMs, timer.signal), this.#changed.promise]);
+      timer.abort();
+    }
     if (stop.aborted) throw new Stopped();
   }
 
