@@ -44,15 +44,39 @@ export class Inode {
   links = 0;
   handles = 0;
   lockedBy: object | null = null;
+  /** Whether a copy reads the same buffer: who writes to it first takes one of its own. */
+  #isShared = false;
+  #isDurableShared = false;
 
   constructor(ino: number, birthMs: number) {
     this.ino = ino;
     this.birthMs = birthMs;
   }
 
+  /** What the file is now, without the handles of the process. */
+  copy(): Inode {
+    const copy = new Inode(this.ino, this.birthMs);
+    copy.become(this);
+    return copy;
+  }
+
+  /** Is from here on what another one is. */
+  become(other: Inode): void {
+    this.bytes = other.bytes;
+    this.size = other.size;
+    this.durable = other.durable;
+    this.durableSize = other.durableSize;
+    this.links = other.links;
+    replace(this.dirty, other.dirty);
+    replace(this.dropped, other.dropped);
+    replace(this.flights, other.flights); // What a flight holds does not change.
+    this.#isShared = other.#isShared = true;
+    this.#isDurableShared = other.#isDurableShared = true;
+  }
+
   write(bytes: Uint8Array, offset: number): void {
     const end = offset + bytes.length;
-    this.bytes = grown(this.bytes, end);
+    this.#grow(end);
     // A checkpoint's slot is 64 KiB of which few change: whole pages are skipped first.
     for (let at = offset; at < end; at += PAGE) this.#writePage(bytes, offset, at);
     this.size = Math.max(this.size, end);
@@ -66,6 +90,7 @@ export class Inode {
       const from = Math.max(at, sector * SECTOR);
       const part = bytes.subarray(from - offset, Math.min(end, (sector + 1) * SECTOR) - offset);
       if (this.#holds(part, from)) continue;
+      this.#own();
       this.bytes.set(part, from);
       this.dirty.add(sector);
     }
@@ -78,13 +103,26 @@ export class Inode {
   }
 
   truncate(size: number): void {
-    this.bytes = grown(this.bytes, size);
+    this.#grow(size);
     if (size < this.size) {
+      this.#own();
       this.bytes.fill(0, size, this.size);
       for (const sector of this.dirty) if (sector * SECTOR >= size) this.dirty.delete(sector);
       if (size % SECTOR > 0) this.dirty.add(Math.floor(size / SECTOR));
     }
     this.size = size;
+  }
+
+  #grow(size: number): void {
+    const larger = grown(this.bytes, size);
+    if (larger === this.bytes) return;
+    this.bytes = larger;
+    this.#isShared = false;
+  }
+
+  #own(): void {
+    if (this.#isShared) this.bytes = this.bytes.slice();
+    this.#isShared = false;
   }
 
   /** A sync is called: what is written from here on is not its business. */
@@ -101,6 +139,8 @@ export class Inode {
   /** The sync went through. */
   endSync(flight: Flight): void {
     if (!this.flights.delete(flight)) return;
+    if (this.#isDurableShared) this.durable = this.durable.slice();
+    this.#isDurableShared = false;
     this.durable = grown(this.durable, flight.size);
     for (const [sector, bytes] of flight.sectors) {
       this.durable = grown(this.durable, (sector + 1) * SECTOR);
@@ -132,6 +172,7 @@ export class Inode {
       const start = sector * SECTOR;
       const end = Math.min(start + SECTOR, this.size);
       if (start >= end) continue;
+      this.#own();
       this.bytes.fill(0, start, end);
       this.bytes.set(this.durable.subarray(start, Math.min(end, this.durableSize)), start);
     }
@@ -140,6 +181,7 @@ export class Inode {
 
   /** What is left of the file. */
   losePower(random: Random): void {
+    if (this.#isDurable()) return;
     const keep = random.pick([0, 0.1, 0.5, 0.9, 1]);
     const sizes = [this.durableSize, this.size, ...Array.from(this.flights, ({ size }) => size)];
     const [low, high] = [Math.min(...sizes), Math.max(...sizes)];
@@ -159,19 +201,34 @@ export class Inode {
     bytes.fill(0, size);
     this.bytes = bytes;
     this.size = size;
-    this.durable = bytes.slice();
+    this.durable = bytes;
     this.durableSize = size;
+    this.#isShared = this.#isDurableShared = true;
     this.dirty.clear();
     this.dropped.clear();
     this.flights.clear();
   }
+
+  /** Whether the disk holds all of it. */
+  #isDurable(): boolean {
+    const { size } = this;
+    return size === this.durableSize && this.dropped.size === 0 && this.flights.size === 0 &&
+      this.dirty.size === 0 &&
+      compare(this.bytes.subarray(0, size), this.durable.subarray(0, size)) === 0;
+  }
 }
 
+/** A name is made (`from` = null), removed (`to` = null) or changed. */
 interface NameChange {
-  folder: string;
-  /** The names that it changes. */
-  paths: string[];
-  apply: (names: Map<string, Inode>) => void;
+  inode: Inode;
+  from: string | null;
+  to: string | null;
+}
+
+function apply({ inode, from, to }: NameChange, names: Map<string, Inode>): void {
+  if (from !== null && names.get(from) !== inode) return;
+  if (from !== null) names.delete(from);
+  if (to !== null) names.set(to, inode);
 }
 
 /** See the head of this file. */
@@ -186,6 +243,25 @@ export class SimDisk {
 
   constructor(folders: readonly string[]) {
     this.#folders = folders;
+  }
+
+  /** What the disk is now, to crash on its own. */
+  copy(): SimDisk {
+    const copy = new SimDisk(this.#folders);
+    const copies = new Map<Inode, Inode>();
+    const copyOf = (inode: Inode) => {
+      const known = copies.get(inode);
+      if (known !== undefined) return known;
+      const copied = inode.copy();
+      copies.set(inode, copied);
+      return copied;
+    };
+    for (const [ino, inode] of this.#inodes) copy.#inodes.set(ino, copyOf(inode));
+    for (const [path, inode] of this.names) copy.names.set(path, copyOf(inode));
+    for (const [path, inode] of this.#durableNames) copy.#durableNames.set(path, copyOf(inode));
+    copy.#changes = this.#changes.map((change) => ({ ...change, inode: copyOf(change.inode) }));
+    copy.freeBytes = this.freeBytes;
+    return copy;
   }
 
   stat(path: string): FileStat | null {
@@ -210,33 +286,26 @@ export class SimDisk {
     while (this.#inodes.has(ino)) ino++;
     const inode = new Inode(ino, nowMs);
     this.#inodes.set(ino, inode);
-    this.#change([path], (names) => names.set(path, inode));
+    this.#change({ inode, from: null, to: path });
     return inode;
   }
 
   rename(from: string, to: string): void {
     const inode = this.names.get(from);
     if (inode === undefined) throw osError("ENOENT");
-    this.#change([from, to], (names) => {
-      if (names.get(from) !== inode) return;
-      names.delete(from);
-      names.set(to, inode);
-    });
+    this.#change({ inode, from, to });
   }
 
   remove(path: string): void {
     const inode = this.names.get(path);
     if (inode === undefined) throw osError("ENOENT");
-    this.#change([path], (names) => {
-      if (names.get(path) === inode) names.delete(path);
-    });
+    this.#change({ inode, from: path, to: null });
   }
 
   syncFolder(folder: string): void {
-    for (const { apply } of this.#changes.filter((change) => change.folder === folder)) {
-      apply(this.#durableNames);
-    }
-    this.#changes = this.#changes.filter((change) => change.folder !== folder);
+    const isIn = ({ from, to }: NameChange) => folderOf((from ?? to)!) === folder;
+    for (const change of this.#changes) if (isIn(change)) apply(change, this.#durableNames);
+    this.#changes = this.#changes.filter((change) => !isIn(change));
     this.#count();
   }
 
@@ -270,10 +339,12 @@ export class SimDisk {
   losePower(random: Random): void {
     const keep = random.pick([0, 0.5, 1]);
     const lost = new Set<string>();
-    for (const { paths, apply } of this.#changes) {
+    for (const change of this.#changes) {
+      const paths = [change.from, change.to].filter((path) => path !== null);
       // Changes of one name keep their order: what builds on a lost one is lost.
-      if (random.chance(keep) && !paths.some((path) => lost.has(path))) apply(this.#durableNames);
-      else for (const path of paths) lost.add(path);
+      if (random.chance(keep) && !paths.some((path) => lost.has(path))) {
+        apply(change, this.#durableNames);
+      } else for (const path of paths) lost.add(path);
     }
     this.#changes = [];
     this.names = new Map(this.#durableNames);
@@ -285,9 +356,9 @@ export class SimDisk {
     this.#count();
   }
 
-  #change(paths: string[], apply: (names: Map<string, Inode>) => void): void {
-    apply(this.names);
-    this.#changes.push({ folder: folderOf(paths[0]!), paths, apply });
+  #change(change: NameChange): void {
+    apply(change, this.names);
+    this.#changes.push(change);
     this.#count();
   }
 
@@ -315,6 +386,12 @@ export function statOf(inode: Inode): FileStat {
     kind: "file",
     birthMs: inode.birthMs,
   };
+}
+
+function replace<T>(own: Set<T>, others: Set<T>): void {
+  if (own === others) return;
+  own.clear();
+  for (const one of others) own.add(one);
 }
 
 function grown(bytes: Uint8Array, size: number): Uint8Array {
