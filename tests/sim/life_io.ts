@@ -2,8 +2,9 @@
 
 import type { FileStat, Io, IoFile, IoPipe, OpenOptions } from "../../lib/io.ts";
 import type { SimClock } from "./clock.ts";
-import { type Inode, osError, SECTOR, type SimDisk, statOf } from "./disk.ts";
+import { type Inode, osError, type SimDisk, statOf } from "./disk.ts";
 import type { Faults, Moment } from "./faults.ts";
+import { SECTOR } from "./pages.ts";
 import type { Random } from "./random.ts";
 
 /** Wall clock at the start of a run, ms since 1970. */
@@ -254,13 +255,8 @@ class LifeFile implements IoFile {
   readAt(into: Uint8Array, offset: number): number {
     return this.#io.call(false, () => {
       this.#check();
-      if (this.#inode.dropped.size > 0 && this.#io.chance(0.3)) this.#inode.forgetDropped();
-      const bytes = this.#inode.bytes.subarray(
-        Math.min(offset, this.#inode.size),
-        Math.min(offset + into.length, this.#inode.size),
-      );
-      into.set(bytes);
-      return bytes.length;
+      if (this.#inode.hasDropped && this.#io.chance(0.3)) this.#inode.forgetDropped();
+      return this.#inode.read(into, offset);
     });
   }
 

@@ -298,7 +298,7 @@ class World {
     const files = new Map<string, string>();
     for (const [path, inode] of this.#disk.names) {
       if (!path.startsWith(`${OUT}/`)) continue;
-      files.set(path, new TextDecoder().decode(inode.bytes.subarray(0, inode.size)));
+      files.set(path, new TextDecoder().decode(inode.content()));
     }
     return [
       ...this.#wrong,
@@ -437,7 +437,7 @@ class World {
     this.#trouble(deed.hangupMs ?? 0);
     if (deed.kind === "rotate") this.#disk.rename(path, `${path}.${++this.#rotations}`);
     else {
-      const text = new TextDecoder().decode(inode.bytes.subarray(0, inode.size));
+      const text = new TextDecoder().decode(inode.content());
       for (const line of text.split("\n")) {
         const occurrence = this.#scenario.history.lines.get(line)?.occurrence;
         if (occurrence !== undefined) this.#deleted.add(occurrence);
