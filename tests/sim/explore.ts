@@ -26,11 +26,13 @@ export interface Exploration {
 const CODES = ["EIO", "EIO", "ENOSPC", "EDQUOT", "EROFS", "EMFILE"] as const;
 const MOMENTS: readonly Moment[] = ["before", "middle", "after"];
 /** Of the calls so many fail, each in a run of its own; drawn. */
-const FAILING = 0.15;
+const FAILING = 0.1;
 /** Crashes at calls after a failure, drawn from all. */
-const CRASHES_AFTER_FAILURE = 3;
-/** Of the crashes so many let the whole script go on. */
+const CRASHES_AFTER_FAILURE = 4;
+/** After so many of the crashes the whole script goes on. */
 const GOES_ON = 0.2;
+/** After so many of them a second one comes, most often while the program recovers. */
+const AGAIN = 0.7;
 
 /** How far to go. */
 export interface ExploreOptions {
@@ -64,6 +66,10 @@ export async function explore(seed: number, options: ExploreOptions = {}): Promi
 
   const trunk = await runTrunk(scenario, {}, (call) => momentOf(seed, call));
   count({}, trunk);
+  const passed = Array.from(trunk.kept.values(), ({ counts }) => counts);
+  const changesBefore = (call: number) => {
+    return passed.findLast(({ calls }) => calls < call)?.changes ?? 1;
+  };
   const todo: (() => Promise<void>)[] = [];
   for (const [call, kept] of trunk.kept) todo.push(() => crashAt({}, call, kept));
   for (let call = 1; call <= trunk.calls; call++) {
@@ -72,10 +78,15 @@ export async function explore(seed: number, options: ExploreOptions = {}): Promi
       const plan = {
         failure: { call, code: random.pick(CODES), forGood: random.chance(0.5) },
       };
-      const failed = await runTrunk(scenario, plan, (call) => momentOf(seed, call));
+      const later = new Set<number>();
+      for (let n = 0; n < CRASHES_AFTER_FAILURE; n++) {
+        later.add(random.integer(changesBefore(call), trunk.changes));
+      }
+      const failed = await runTrunk(scenario, plan, (call) => {
+        return later.has(call) ? momentOf(seed, call) : null;
+      });
       count(plan, failed);
-      const later = [...failed.kept].filter(([, { counts }]) => counts.hasFailed);
-      for (const [call, kept] of shuffled(random, later).slice(0, CRASHES_AFTER_FAILURE)) {
+      for (const [call, kept] of failed.kept) {
         if (isEnough()) return;
         await crashAt(plan, call, kept);
       }
@@ -96,7 +107,7 @@ function momentOf(seed: number, call: number): Moment {
 function crashPlan(random: Random, call: number, moment: Moment): Plan {
   const goesOn = random.chance(GOES_ON);
   const first = { call, moment, power: random.chance(0.6), goesOn };
-  if (random.chance(0.5)) return { crash: first };
+  if (!random.chance(AGAIN)) return { crash: first };
   return { crash: first, again: { calls: random.integer(1, 30), moment: random.pick(MOMENTS) } };
 }
 

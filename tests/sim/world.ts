@@ -184,14 +184,15 @@ class World {
   async run(): Promise<Outcome> {
     if (this.#begin === null) this.#beginScript();
     else this.#beginAfterCrash(this.#begin);
-    if (this.#plan.crash?.goesOn === false) await this.#catchUp();
+    const isShort = this.#plan.crash?.goesOn === false;
+    if (isShort) await this.#catchUp();
     else {
       let isOver = false;
       this.#clock.after(this.#scenario.untilMs - this.#clock.nowMs, () => isOver = true);
       while (!isOver) await this.#step();
     }
     const { crashes, counts: { changes, calls, hasFailed } } = this.#faults;
-    await this.#finish();
+    await this.#finish(isShort);
     return { wrong: this.#verdict(), changes, calls, crashes, hasFailed };
   }
 
@@ -266,11 +267,11 @@ class World {
     this.#clock.advance();
   }
 
-  /** All is well from here on: the program catches up, is stopped, and is started once more. */
-  async #finish(): Promise<void> {
+  /** All is well from here on: the program catches up, is stopped and started once more. */
+  async #finish(isCaughtUp: boolean): Promise<void> {
     this.#faults.end();
     this.#mend();
-    if (!await this.#catchUp()) return;
+    if (!isCaughtUp && !await this.#catchUp()) return;
     const stopped = this.#life;
     this.#stop();
     while (this.#life === stopped) await this.#step();
