@@ -61,17 +61,15 @@ export class CheckpointFile {
   readonly damaged: number;
   #sequence: number;
   #written: Checkpoint | null = null;
+  /** Each slot is put together here: taking 64 KiB anew costs more than filling it. */
+  readonly #slot: Uint8Array;
 
-  private constructor(
-    file: IoFile,
-    latest: Checkpoint | null,
-    sequence: number,
-    damaged: number,
-  ) {
+  private constructor(file: IoFile, { latest, sequence, damaged }: Slots, slot: Uint8Array) {
     this.#file = file;
     this.latest = latest;
     this.#sequence = sequence;
     this.damaged = damaged;
+    this.#slot = slot;
   }
 
   /**
@@ -87,8 +85,8 @@ export class CheckpointFile {
     try {
       // A crash may have come between a rename in this folder and its sync.
       io.syncFolder(folder);
-      const { latest, sequence, damaged } = readSlots(file, path);
-      return new CheckpointFile(file, latest, sequence, damaged);
+      const slot = new Uint8Array(SLOT_BYTES);
+      return new CheckpointFile(file, readSlots(file, path, slot), slot);
     } catch (error) {
       file.close();
       throw error;
@@ -102,7 +100,8 @@ export class CheckpointFile {
    */
   write(checkpoint: Checkpoint): void {
     const sequence = this.#sequence + 1;
-    this.#file.writeAt(encodeSlot(checkpoint, sequence), (sequence % 2) * SLOT_BYTES);
+    encodeSlot(checkpoint, sequence, this.#slot);
+    this.#file.writeAt(this.#slot, (sequence % 2) * SLOT_BYTES);
     this.#written = checkpoint;
   }
 
@@ -121,8 +120,8 @@ export class CheckpointFile {
     if (latest === null) return;
     for (let slot = 0; slot < 2; slot++) {
       this.#sequence++;
-      const bytes = encodeSlot(latest, this.#sequence);
-      this.#file.writeAt(bytes, (this.#sequence % 2) * SLOT_BYTES);
+      encodeSlot(latest, this.#sequence, this.#slot);
+      this.#file.writeAt(this.#slot, (this.#sequence % 2) * SLOT_BYTES);
       this.#file.syncNow();
     }
   }
@@ -146,10 +145,15 @@ export interface Slots {
 /**
  * Reads both slots of an open checkpoint file, and writes nothing.
  *
+ * @param buffer as long as a slot; what is in it afterwards means nothing
  * @throws StateError where a newer release wrote it; the operating system's errors
  */
-export function readSlots(file: IoFile, path: string): Slots {
-  const slots = [0, 1].map((slot) => readSlot(file, slot, path));
+export function readSlots(
+  file: IoFile,
+  path: string,
+  buffer: Uint8Array = new Uint8Array(SLOT_BYTES),
+): Slots {
+  const slots = [0, 1].map((slot) => readSlot(file, slot, path, buffer));
   const valid = slots.filter((slot) => typeof slot === "object")
     .toSorted((a, b) => b.sequence - a.sequence);
   const newest = valid[0];
@@ -175,10 +179,11 @@ function create(io: Io, path: string): void {
   io.rename(draft, path);
 }
 
-function encodeSlot(checkpoint: Checkpoint, sequence: number): Uint8Array {
+/** Makes a slot of `bytes`. */
+function encodeSlot(checkpoint: Checkpoint, sequence: number, bytes: Uint8Array): void {
   const body = new TextEncoder().encode(JSON.stringify(checkpoint));
   invariant(body.length <= SLOT_BYTES - HEAD_BYTES, "a checkpoint fits its slot of 64 KiB");
-  const bytes = new Uint8Array(SLOT_BYTES);
+  bytes.fill(0);
   const view = new DataView(bytes.buffer);
   bytes.set(new TextEncoder().encode(MAGIC), 0);
   view.setUint32(8, CHECKPOINT_FORMAT, true);
@@ -187,15 +192,14 @@ function encodeSlot(checkpoint: Checkpoint, sequence: number): Uint8Array {
   bytes.set(body, HEAD_BYTES);
   // The checksum stands in the bytes that are zero while it is taken.
   view.setUint32(20, crc32(bytes), true);
-  return bytes;
 }
 
 function readSlot(
   file: IoFile,
   slot: number,
   path: string,
+  bytes: Uint8Array,
 ): { checkpoint: Checkpoint; sequence: number } | "damaged" | "zeros" {
-  const bytes = new Uint8Array(SLOT_BYTES);
   // The file got its name when it was as long as it ever is.
   if (file.readAt(bytes, slot * SLOT_BYTES) < SLOT_BYTES) return "damaged";
   if (isZero(bytes)) return "zeros";

@@ -16,6 +16,8 @@ export interface Evidence {
   shownAtEnd: Line[];
   /** This occurrence and those after it were all there to be read, whatever crashed. */
   firstWatched: number;
+  /** The newest that the API server got; those after it nobody could read. */
+  lastOccurrence: number;
   /** Occurrences that were handed over, and no crash or trouble came for SETTLED_MS. */
   settled: ReadonlySet<number>;
   /** Occurrences that stood in a file when somebody deleted it. */
@@ -43,7 +45,8 @@ export function check(evidence: Evidence): string[] {
   const wanted = new Set(evidence.shownAtEnd.map(({ occurrence }) => occurrence));
   for (const occurrence of evidence.settled) wanted.add(occurrence);
   for (const { occurrence } of evidence.lines.values()) {
-    if (occurrence >= evidence.firstWatched) wanted.add(occurrence);
+    if (occurrence < evidence.firstWatched || occurrence > evidence.lastOccurrence) continue;
+    wanted.add(occurrence);
   }
   for (const occurrence of wanted) {
     if (!written.has(occurrence) && !evidence.deleted.has(occurrence)) {

@@ -7,15 +7,10 @@
  * them, and the next sync succeeds. This is harsher than ext4 and XFS are, and what POSIX allows.
  */
 
-import { Buffer } from "node:buffer";
 import type { FileStat } from "../../lib/io.ts";
 import { folderOf } from "../../lib/paths.ts";
+import { Pages, SECTOR } from "./pages.ts";
 import type { Random } from "./random.ts";
-
-/** What a disk writes whole, bytes. */
-export const SECTOR = 512;
-const PAGE = 4096;
-const { compare } = Buffer;
 
 /** An error as the operating system's. */
 export function osError(code: string): Error {
@@ -24,7 +19,8 @@ export function osError(code: string): Error {
 
 /** What a sync that is under way will have made durable. */
 export interface Flight {
-  sectors: Map<number, Uint8Array>;
+  sectors: ReadonlySet<number>;
+  bytes: Pages;
   size: number;
 }
 
@@ -32,15 +28,16 @@ export interface Flight {
 export class Inode {
   readonly ino: number;
   readonly birthMs: number;
-  bytes: Uint8Array = new Uint8Array(1024);
+  /** What the cache shows. */
+  #bytes = new Pages();
   size = 0;
-  durable: Uint8Array = new Uint8Array(0);
-  durableSize = 0;
+  #durable = new Pages();
+  #durableSize = 0;
   /** Sectors written since the last sync was called. */
-  readonly dirty = new Set<number>();
+  #dirty = new Set<number>();
   /** Sectors of a sync that failed. */
-  readonly dropped = new Set<number>();
-  readonly flights = new Set<Flight>();
+  #dropped = new Set<number>();
+  #flights = new Set<Flight>();
   links = 0;
   handles = 0;
   lockedBy: object | null = null;
@@ -50,128 +47,144 @@ export class Inode {
     this.birthMs = birthMs;
   }
 
+  /** What the file is now, without the handles of the process. */
+  copy(): Inode {
+    const copy = new Inode(this.ino, this.birthMs);
+    copy.become(this);
+    copy.links = this.links;
+    return copy;
+  }
+
+  /** Holds from here on what another one holds. */
+  become(other: Inode): void {
+    this.#bytes = other.#bytes.copy();
+    this.size = other.size;
+    this.#durable = other.#durable.copy();
+    this.#durableSize = other.#durableSize;
+    this.#dirty = new Set(other.#dirty);
+    this.#dropped = new Set(other.#dropped);
+    this.#flights = new Set(other.#flights); // What a flight holds does not change.
+  }
+
+  /** Whether a sync failed and the cache still shows what it dropped. */
+  get hasDropped(): boolean {
+    return this.#dropped.size > 0;
+  }
+
+  /** Reads as much as there is, at most all of `into`. */
+  read(into: Uint8Array, offset: number): number {
+    const count = Math.max(0, Math.min(into.length, this.size - offset));
+    this.#bytes.read(into.subarray(0, count), offset);
+    return count;
+  }
+
+  /** All of it. */
+  content(): Uint8Array {
+    const bytes = new Uint8Array(this.size);
+    this.#bytes.read(bytes, 0);
+    return bytes;
+  }
+
   write(bytes: Uint8Array, offset: number): void {
     const end = offset + bytes.length;
-    this.bytes = grown(this.bytes, end);
-    // A checkpoint's slot is 64 KiB of which few change: whole pages are skipped first.
-    for (let at = offset; at < end; at += PAGE) this.#writePage(bytes, offset, at);
+    // What stands there already, also on the disk, makes no difference at a power loss.
+    this.#bytes.write(bytes, offset, (sector) => this.#dirty.add(sector));
+    if (this.#dropped.size > 0) {
+      for (let sector = Math.floor(offset / SECTOR); sector * SECTOR < end; sector++) {
+        this.#dirty.add(sector);
+      }
+    }
     this.size = Math.max(this.size, end);
   }
 
-  /** Writes what of `bytes` falls into a page's length from `at` on. */
-  #writePage(bytes: Uint8Array, offset: number, at: number): void {
-    const end = Math.min(offset + bytes.length, at + PAGE);
-    if (this.#holds(bytes.subarray(at - offset, end - offset), at)) return;
-    for (let sector = Math.floor(at / SECTOR); sector * SECTOR < end; sector++) {
-      const from = Math.max(at, sector * SECTOR);
-      const part = bytes.subarray(from - offset, Math.min(end, (sector + 1) * SECTOR) - offset);
-      if (this.#holds(part, from)) continue;
-      this.bytes.set(part, from);
-      this.dirty.add(sector);
-    }
-  }
-
-  /** What stands there already, also on the disk, makes no difference at a power loss. */
-  #holds(bytes: Uint8Array, at: number): boolean {
-    const present = this.bytes.subarray(at, at + bytes.length);
-    return this.dropped.size === 0 && compare(present, bytes) === 0;
-  }
-
   truncate(size: number): void {
-    this.bytes = grown(this.bytes, size);
     if (size < this.size) {
-      this.bytes.fill(0, size, this.size);
-      for (const sector of this.dirty) if (sector * SECTOR >= size) this.dirty.delete(sector);
-      if (size % SECTOR > 0) this.dirty.add(Math.floor(size / SECTOR));
+      this.#bytes.cut(size);
+      for (const sector of this.#dirty) if (sector * SECTOR >= size) this.#dirty.delete(sector);
+      if (size % SECTOR > 0) this.#dirty.add(Math.floor(size / SECTOR));
     }
     this.size = size;
   }
 
   /** A sync is called: what is written from here on is not its business. */
   beginSync(): Flight {
-    const flight: Flight = { sectors: new Map(), size: this.size };
-    for (const sector of this.dirty) {
-      flight.sectors.set(sector, this.bytes.slice(sector * SECTOR, (sector + 1) * SECTOR));
-    }
-    this.dirty.clear();
-    this.flights.add(flight);
+    const flight = { sectors: this.#dirty, bytes: this.#bytes.copy(), size: this.size };
+    this.#dirty = new Set();
+    this.#flights.add(flight);
     return flight;
   }
 
   /** The sync went through. */
   endSync(flight: Flight): void {
-    if (!this.flights.delete(flight)) return;
-    this.durable = grown(this.durable, flight.size);
-    for (const [sector, bytes] of flight.sectors) {
-      this.durable = grown(this.durable, (sector + 1) * SECTOR);
-      this.durable.set(bytes, sector * SECTOR);
-      this.dropped.delete(sector);
-    }
-    this.durableSize = flight.size;
-    this.durable.fill(0, flight.size);
+    if (!this.#flights.delete(flight)) return;
+    this.#durable.take(flight.sectors, flight.bytes);
+    this.#durable.cut(flight.size);
+    this.#durableSize = flight.size;
+    if (this.#dropped.size === 0) return;
+    for (const sector of flight.sectors) this.#dropped.delete(sector);
   }
 
   /** The sync failed. */
   dropSync(flight: Flight): void {
-    if (!this.flights.delete(flight)) return;
-    for (const sector of flight.sectors.keys()) this.dropped.add(sector);
+    if (!this.#flights.delete(flight)) return;
+    for (const sector of flight.sectors) this.#dropped.add(sector);
   }
 
   /** Whoever waited for a sync is gone: how far it got is not known. */
   abandonSyncs(): void {
-    for (const { sectors } of this.flights) {
-      for (const sector of sectors.keys()) if (sector * SECTOR < this.size) this.dirty.add(sector);
+    for (const { sectors } of this.#flights) {
+      for (const sector of sectors) if (sector * SECTOR < this.size) this.#dirty.add(sector);
     }
-    this.flights.clear();
+    this.#flights.clear();
   }
 
   /** The cache forgets what a failed sync dropped: from now on reads show what the disk holds. */
   forgetDropped(): void {
-    for (const sector of this.dropped) {
-      if (this.dirty.has(sector)) continue;
-      const start = sector * SECTOR;
-      const end = Math.min(start + SECTOR, this.size);
-      if (start >= end) continue;
-      this.bytes.fill(0, start, end);
-      this.bytes.set(this.durable.subarray(start, Math.min(end, this.durableSize)), start);
-    }
-    this.dropped.clear();
+    this.#bytes.take(this.#dropped.difference(this.#dirty), this.#durable);
+    this.#bytes.cut(this.size);
+    this.#dropped.clear();
   }
 
   /** What is left of the file. */
   losePower(random: Random): void {
+    if (this.#isDurable()) return;
     const keep = random.pick([0, 0.1, 0.5, 0.9, 1]);
-    const sizes = [this.durableSize, this.size, ...Array.from(this.flights, ({ size }) => size)];
+    const sizes = [this.#durableSize, this.size, ...Array.from(this.#flights, ({ size }) => size)];
     const [low, high] = [Math.min(...sizes), Math.max(...sizes)];
     // A file that grew may have got some of its growth.
     const size = random.chance(0.3) ? random.integer(low, high) : random.pick(sizes);
-    const bytes = grown(this.durable.slice(0, this.durableSize), Math.max(size, 1024));
-    bytes.fill(0, this.durableSize);
-    for (const flight of this.flights) {
-      for (const [sector, content] of flight.sectors) {
-        if (random.chance(keep)) putSector(bytes, sector, content);
-      }
-    }
-    for (const sector of this.dirty) {
-      if (!random.chance(keep)) continue;
-      putSector(bytes, sector, this.bytes.subarray(sector * SECTOR, (sector + 1) * SECTOR));
-    }
-    bytes.fill(0, size);
-    this.bytes = bytes;
+    const some = (sectors: ReadonlySet<number>) => {
+      return Array.from(sectors).filter(() => random.chance(keep));
+    };
+    for (const { sectors, bytes } of this.#flights) this.#durable.take(some(sectors), bytes);
+    this.#durable.take(some(this.#dirty), this.#bytes);
+    this.#durable.cut(size);
+    this.#bytes = this.#durable.copy();
     this.size = size;
-    this.durable = bytes.slice();
-    this.durableSize = size;
-    this.dirty.clear();
-    this.dropped.clear();
-    this.flights.clear();
+    this.#durableSize = size;
+    this.#dirty.clear();
+    this.#dropped.clear();
+    this.#flights.clear();
+  }
+
+  /** Whether the disk holds all of it. */
+  #isDurable(): boolean {
+    return this.size === this.#durableSize && this.#dirty.size === 0 && this.#dropped.size === 0 &&
+      this.#flights.size === 0 && this.#bytes.equals(this.#durable);
   }
 }
 
+/** A name is made (`from` = null), removed (`to` = null) or changed. */
 interface NameChange {
-  folder: string;
-  /** The names that it changes. */
-  paths: string[];
-  apply: (names: Map<string, Inode>) => void;
+  inode: Inode;
+  from: string | null;
+  to: string | null;
+}
+
+function apply({ inode, from, to }: NameChange, names: Map<string, Inode>): void {
+  if (from !== null && names.get(from) !== inode) return;
+  if (from !== null) names.delete(from);
+  if (to !== null) names.set(to, inode);
 }
 
 /** See the head of this file. */
@@ -186,6 +199,25 @@ export class SimDisk {
 
   constructor(folders: readonly string[]) {
     this.#folders = folders;
+  }
+
+  /** What the disk is now, to crash on its own. */
+  copy(): SimDisk {
+    const copy = new SimDisk(this.#folders);
+    const copies = new Map<Inode, Inode>();
+    const copyOf = (inode: Inode) => {
+      const known = copies.get(inode);
+      if (known !== undefined) return known;
+      const copied = inode.copy();
+      copies.set(inode, copied);
+      return copied;
+    };
+    for (const [ino, inode] of this.#inodes) copy.#inodes.set(ino, copyOf(inode));
+    for (const [path, inode] of this.names) copy.names.set(path, copyOf(inode));
+    for (const [path, inode] of this.#durableNames) copy.#durableNames.set(path, copyOf(inode));
+    copy.#changes = this.#changes.map((change) => ({ ...change, inode: copyOf(change.inode) }));
+    copy.freeBytes = this.freeBytes;
+    return copy;
   }
 
   stat(path: string): FileStat | null {
@@ -210,33 +242,26 @@ export class SimDisk {
     while (this.#inodes.has(ino)) ino++;
     const inode = new Inode(ino, nowMs);
     this.#inodes.set(ino, inode);
-    this.#change([path], (names) => names.set(path, inode));
+    this.#change({ inode, from: null, to: path });
     return inode;
   }
 
   rename(from: string, to: string): void {
     const inode = this.names.get(from);
     if (inode === undefined) throw osError("ENOENT");
-    this.#change([from, to], (names) => {
-      if (names.get(from) !== inode) return;
-      names.delete(from);
-      names.set(to, inode);
-    });
+    this.#change({ inode, from, to });
   }
 
   remove(path: string): void {
     const inode = this.names.get(path);
     if (inode === undefined) throw osError("ENOENT");
-    this.#change([path], (names) => {
-      if (names.get(path) === inode) names.delete(path);
-    });
+    this.#change({ inode, from: path, to: null });
   }
 
   syncFolder(folder: string): void {
-    for (const { apply } of this.#changes.filter((change) => change.folder === folder)) {
-      apply(this.#durableNames);
-    }
-    this.#changes = this.#changes.filter((change) => change.folder !== folder);
+    const isIn = ({ from, to }: NameChange) => folderOf((from ?? to)!) === folder;
+    for (const change of this.#changes) if (isIn(change)) apply(change, this.#durableNames);
+    this.#changes = this.#changes.filter((change) => !isIn(change));
     this.#count();
   }
 
@@ -270,10 +295,12 @@ export class SimDisk {
   losePower(random: Random): void {
     const keep = random.pick([0, 0.5, 1]);
     const lost = new Set<string>();
-    for (const { paths, apply } of this.#changes) {
+    for (const change of this.#changes) {
+      const paths = [change.from, change.to].filter((path) => path !== null);
       // Changes of one name keep their order: what builds on a lost one is lost.
-      if (random.chance(keep) && !paths.some((path) => lost.has(path))) apply(this.#durableNames);
-      else for (const path of paths) lost.add(path);
+      if (random.chance(keep) && !paths.some((path) => lost.has(path))) {
+        apply(change, this.#durableNames);
+      } else for (const path of paths) lost.add(path);
     }
     this.#changes = [];
     this.names = new Map(this.#durableNames);
@@ -285,9 +312,9 @@ export class SimDisk {
     this.#count();
   }
 
-  #change(paths: string[], apply: (names: Map<string, Inode>) => void): void {
-    apply(this.names);
-    this.#changes.push({ folder: folderOf(paths[0]!), paths, apply });
+  #change(change: NameChange): void {
+    apply(change, this.names);
+    this.#changes.push(change);
     this.#count();
   }
 
@@ -315,17 +342,4 @@ export function statOf(inode: Inode): FileStat {
     kind: "file",
     birthMs: inode.birthMs,
   };
-}
-
-function grown(bytes: Uint8Array, size: number): Uint8Array {
-  const whole = Math.ceil(size / SECTOR) * SECTOR;
-  if (whole <= bytes.length) return bytes;
-  const larger = new Uint8Array(Math.max(whole, 2 * bytes.length));
-  larger.set(bytes);
-  return larger;
-}
-
-function putSector(bytes: Uint8Array, sector: number, content: Uint8Array): void {
-  const start = sector * SECTOR;
-  if (start < bytes.length) bytes.set(content.subarray(0, bytes.length - start), start);
 }

@@ -1,10 +1,10 @@
-/** All runs of a scenario: a crash at every call that changes something, a failure of every call. */
+/** All runs of a scenario: a crash at every call that changes something, failures of some calls. */
 
 import { setupLog } from "../../lib/log.ts";
 import type { Moment, Plan } from "./faults.ts";
 import { Random } from "./random.ts";
 import { makeScenario } from "./scenario.ts";
-import { simulate } from "./world.ts";
+import { crash, type Kept, type Outcome, runTrunk } from "./world.ts";
 
 /** A run that broke the promise. */
 export interface Finding {
@@ -25,6 +25,14 @@ export interface Exploration {
 
 const CODES = ["EIO", "EIO", "ENOSPC", "EDQUOT", "EROFS", "EMFILE"] as const;
 const MOMENTS: readonly Moment[] = ["before", "middle", "after"];
+/** Of the calls so many fail, each in a run of its own; drawn. */
+const FAILING = 0.1;
+/** Crashes at calls after a failure, drawn from all. */
+const CRASHES_AFTER_FAILURE = 4;
+/** After so many of the crashes the whole script goes on. */
+const GOES_ON = 0.2;
+/** After so many of them a second one comes, most often while the program recovers. */
+const AGAIN = 0.7;
 
 /** How far to go. */
 export interface ExploreOptions {
@@ -40,36 +48,73 @@ export async function explore(seed: number, options: ExploreOptions = {}): Promi
   setupLog("CRITICAL");
   Error.stackTraceLimit = 0; // To take a stack for each simulated failure costs half the time.
   const scenario = makeScenario(seed);
+  const random = new Random(seed, 5);
   const result: Exploration = { runs: 0, crashes: 0, failures: 0, findings: [] };
-  const run = async (plan: Plan) => {
-    result.runs++;
-    const outcome = await simulate(scenario, plan);
-    result.crashes += outcome.crashes;
-    if (outcome.hasFailed) result.failures++;
-    if (outcome.wrong.length > 0) result.findings.push({ seed, plan, wrong: outcome.wrong });
-    return outcome;
+  const isEnough = () => {
+    return result.runs >= mostRuns || untilBroken && result.findings.length > 0;
   };
-  const { changes, calls } = await run({});
-  for (const plan of plans(seed, changes, calls)) {
-    if (result.runs >= mostRuns || untilBroken && result.findings.length > 0) break;
-    await run(plan);
+  const count = (plan: Plan, { crashes, hasFailed, wrong }: Outcome) => {
+    result.runs++;
+    result.crashes += crashes;
+    if (hasFailed && plan.crash === undefined) result.failures++;
+    if (wrong.length > 0) result.findings.push({ seed, plan, wrong });
+  };
+  const crashAt = async (plan: Plan, call: number, kept: Kept) => {
+    const whole = { ...plan, ...crashPlan(random, call, momentOf(seed, call)) };
+    count(whole, await crash(scenario, whole, kept));
+  };
+
+  const trunk = await runTrunk(scenario, {}, (call) => momentOf(seed, call));
+  count({}, trunk);
+  const passed = Array.from(trunk.kept.values(), ({ counts }) => counts);
+  const changesBefore = (call: number) => {
+    return passed.findLast(({ calls }) => calls < call)?.changes ?? 1;
+  };
+  const todo: (() => Promise<void>)[] = [];
+  for (const [call, kept] of trunk.kept) todo.push(() => crashAt({}, call, kept));
+  for (let call = 1; call <= trunk.calls; call++) {
+    if (!random.chance(FAILING)) continue;
+    todo.push(async () => {
+      const plan = {
+        failure: { call, code: random.pick(CODES), forGood: random.chance(0.5) },
+      };
+      const later = new Set<number>();
+      for (let n = 0; n < CRASHES_AFTER_FAILURE; n++) {
+        later.add(random.integer(changesBefore(call), trunk.changes));
+      }
+      const failed = await runTrunk(scenario, plan, (call) => {
+        return later.has(call) ? momentOf(seed, call) : null;
+      });
+      count(plan, failed);
+      for (const [call, kept] of failed.kept) {
+        if (isEnough()) return;
+        await crashAt(plan, call, kept);
+      }
+    });
+  }
+  for (const run of shuffled(random, todo)) {
+    if (isEnough()) break;
+    await run();
   }
   return result;
 }
 
-/** Crash at each change, fail at each call, in random order. What kind of each is drawn. */
-function plans(seed: number, changes: number, calls: number): Plan[] {
-  const random = new Random(seed, 5);
-  const all: Plan[] = [];
-  for (let call = 1; call <= changes; call++) {
-    const crash = { call, moment: random.pick(MOMENTS), power: random.chance(0.6) };
-    const again = { calls: random.integer(1, 30), moment: random.pick(MOMENTS) };
-    all.push(random.chance(0.5) ? { crash, again } : { crash });
-  }
-  for (let call = 1; call <= calls; call++) {
-    all.push({ failure: { call, code: random.pick(CODES), forGood: random.chance(0.5) } });
-  }
-  for (let last = all.length - 1; last > 0; last--) { // Fisher and Yates
+/** Where in a call the crash comes: the same in all runs of a scenario. */
+function momentOf(seed: number, call: number): Moment {
+  return new Random(seed, 6, call).pick(MOMENTS);
+}
+
+function crashPlan(random: Random, call: number, moment: Moment): Plan {
+  const goesOn = random.chance(GOES_ON);
+  const first = { call, moment, power: random.chance(0.6), goesOn };
+  if (!random.chance(AGAIN)) return { crash: first };
+  return { crash: first, again: { calls: random.integer(1, 30), moment: random.pick(MOMENTS) } };
+}
+
+/** In random order. Fisher and Yates. */
+function shuffled<T>(random: Random, of: T[]): T[] {
+  const all = [...of];
+  for (let last = all.length - 1; last > 0; last--) {
     const other = random.integer(0, last);
     [all[last], all[other]] = [all[other]!, all[last]!];
   }

@@ -2,7 +2,8 @@
  * When the world ends, or fails: at which of the calls that the program makes to its files.
  *
  * Calls are counted over a whole run, those of every life of the process. A crash counts only the
- * calls that change something; a failure counts all.
+ * calls that change something; a failure counts all. The first crash is made in tests/sim/world.ts,
+ * from what was kept of a run that went on.
  */
 
 import { osError } from "./disk.ts";
@@ -12,7 +13,8 @@ export type Moment = "before" | "middle" | "after";
 
 /** What is to go wrong. Numbers of calls begin at 1. */
 export interface Plan {
-  crash?: { call: number; moment: Moment; power: boolean };
+  /** `goesOn`: so does the whole script after it, not a few writes of events alone. */
+  crash?: { call: number; moment: Moment; power: boolean; goesOn: boolean };
   /** A second crash: so many calls after the first. Always a power loss. */
   again?: { calls: number; moment: Moment };
   /** The call fails with this error; `forGood` = so do all that change something, from then on. */
@@ -22,27 +24,37 @@ export interface Plan {
 /** Calls after a failure for good that succeed again once somebody has mended the disk. */
 const MENDABLE = new Set(["ENOSPC", "EDQUOT", "EROFS"]);
 
+/** How far a run has come. */
+export interface Counts {
+  /** Calls so far that change something. */
+  changes: number;
+  /** All calls so far. */
+  calls: number;
+  /** Whether the planned failure has come. */
+  hasFailed: boolean;
+}
+
 /** Counts the calls of a run and says what becomes of each. */
 export class Faults {
   readonly #plan: Plan;
-  /** Calls so far that change something. */
-  changes = 0;
-  /** All calls so far. */
-  calls = 0;
-  #crashedAt = 0;
+  readonly counts: Counts;
+  /** Changes before the first crash; null = none has come. */
+  readonly #crashedAt: number | null;
   #hasCrashedAgain = false;
   #isBroken = false;
-  #isOver = false;
-  /** Whether the planned failure has come. */
-  hasFailed = false;
+  /** Nothing goes wrong any more. */
+  isOver = false;
 
-  constructor(plan: Plan) {
+  /** @param crashed how far the run had come when the first crash came */
+  constructor(plan: Plan, crashed: Counts | null = null) {
     this.#plan = plan;
+    this.counts = crashed === null ? { changes: 0, calls: 0, hasFailed: false } : { ...crashed };
+    this.#crashedAt = crashed?.changes ?? null;
   }
 
   /** Planned crashes that have come. */
   get crashes(): number {
-    return (this.#crashedAt > 0 ? 1 : 0) + (this.#hasCrashedAgain ? 1 : 0);
+    return (this.#crashedAt === null ? 0 : 1) + (this.#hasCrashedAgain ? 1 : 0);
   }
 
   /** Whether the failure goes on until somebody mends the disk. */
@@ -55,14 +67,9 @@ export class Faults {
     return MENDABLE.has(this.#plan.failure?.code ?? "");
   }
 
-  /** What a crash is, when it comes now. */
-  get isPowerLoss(): boolean {
-    return this.#hasCrashedAgain || this.#plan.crash?.power === true;
-  }
-
   /** Nothing goes wrong from here on, and no call counts. */
   end(): void {
-    this.#isOver = true;
+    this.isOver = true;
     this.#isBroken = false;
   }
 
@@ -73,25 +80,21 @@ export class Faults {
 
   /** One call: null = it succeeds. */
   next(isChange: boolean): Moment | Error | null {
-    if (this.#isOver) return null;
-    this.calls++;
-    if (isChange) this.changes++;
-    const { crash, again, failure } = this.#plan;
+    if (this.isOver) return null;
+    this.counts.calls++;
+    if (isChange) this.counts.changes++;
+    const { again, failure } = this.#plan;
     if (failure !== undefined) {
-      if (this.calls === failure.call) {
-        this.hasFailed = true;
+      if (this.counts.calls === failure.call) {
+        this.counts.hasFailed = true;
         this.#isBroken = failure.forGood;
         return osError(failure.code);
       }
       if (this.#isBroken && isChange) return osError(failure.code);
     }
     if (!isChange) return null;
-    if (crash !== undefined && this.changes === crash.call) {
-      this.#crashedAt = this.changes;
-      return crash.moment;
-    }
-    if (again !== undefined && this.#crashedAt > 0 && !this.#hasCrashedAgain) {
-      if (this.changes < this.#crashedAt + again.calls) return null;
+    if (again !== undefined && this.#crashedAt !== null && !this.#hasCrashedAgain) {
+      if (this.counts.changes < this.#crashedAt + again.calls) return null;
       this.#hasCrashedAgain = true;
       return again.moment;
     }

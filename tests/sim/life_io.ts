@@ -2,8 +2,9 @@
 
 import type { FileStat, Io, IoFile, IoPipe, OpenOptions } from "../../lib/io.ts";
 import type { SimClock } from "./clock.ts";
-import { type Inode, osError, SECTOR, type SimDisk, statOf } from "./disk.ts";
-import type { Faults } from "./faults.ts";
+import { type Inode, osError, type SimDisk, statOf } from "./disk.ts";
+import type { Faults, Moment } from "./faults.ts";
+import { SECTOR } from "./pages.ts";
 import type { Random } from "./random.ts";
 
 /** Wall clock at the start of a run, ms since 1970. */
@@ -12,12 +13,30 @@ export const WALL_START_MS = 1_800_000_000_000;
 /** Thrown by every call once the process is dead. */
 class Dead extends Error {}
 
+/** Keeps what a crash at a call would leave, while the run goes on. */
+export interface Keeper {
+  /** Where in this call that changes something a crash is wanted; null = nowhere. */
+  momentOf: (change: number) => Moment | null;
+  /** The crash at this change would come now. */
+  keep: (change: number) => void;
+}
+
+/** What a call does to a file. */
+interface Part {
+  inode: Inode;
+  /** Does a part of it, where a crash or failure comes in the middle. */
+  act: (fraction: number) => void;
+  /** One that fails has done nothing: a single write(2). */
+  isWhole: boolean;
+}
+
 /** See the head of this file. */
 export class LifeIo implements Io {
   readonly disk: SimDisk;
   readonly clock: SimClock;
   readonly #faults: Faults;
   readonly #random: Random;
+  readonly #keeper: Keeper | null;
   readonly #onCrash: () => void;
   readonly pipe: (bytes: Uint8Array) => number;
   isDead = false;
@@ -29,7 +48,13 @@ export class LifeIo implements Io {
    * @param pipe takes what is written to a FIFO or stdout
    */
   constructor(
-    outside: { disk: SimDisk; clock: SimClock; faults: Faults; random: Random },
+    outside: {
+      disk: SimDisk;
+      clock: SimClock;
+      faults: Faults;
+      random: Random;
+      keeper: Keeper | null;
+    },
     onCrash: () => void,
     pipe: (bytes: Uint8Array) => number,
   ) {
@@ -37,6 +62,7 @@ export class LifeIo implements Io {
     this.clock = outside.clock;
     this.#faults = outside.faults;
     this.#random = outside.random;
+    this.#keeper = outside.keeper;
     this.#onCrash = onCrash;
     this.pipe = pipe;
   }
@@ -118,29 +144,49 @@ export class LifeIo implements Io {
     this.#onCrash();
   }
 
-  /**
-   * One call of the operating system, with whatever is planned for it.
-   *
-   * @param part does a part of it, where a crash or failure comes in the middle
-   * @param isWhole one that fails has done nothing: a single write(2)
-   */
-  call<T>(
-    isChange: boolean,
-    action: () => T,
-    part?: (fraction: number) => void,
-    isWhole = false,
-  ): T {
+  /** One call of the operating system, with whatever is planned for it. */
+  call<T>(isChange: boolean, action: () => T, part?: Part): T {
     if (this.isDead) throw new Dead();
     const fate = this.#faults.next(isChange);
-    if (fate === null) return action();
+    if (fate === null) {
+      return isChange && this.#keeper !== null ? this.#kept(action, part) : action();
+    }
     if (fate instanceof Error) {
-      if (!isWhole) part?.(this.#random.next());
+      if (part?.isWhole === false) part.act(this.#random.next());
       throw fate;
     }
-    if (fate === "middle") part?.(this.#random.next());
-    if (fate === "after") action();
-    this.die();
+    try {
+      if (fate === "middle") part?.act(this.#random.next());
+      if (fate === "after") action();
+    } finally {
+      this.die();
+    }
     throw new Dead();
+  }
+
+  /** A call that goes well; what a crash there would leave is kept. */
+  #kept<T>(action: () => T, part?: Part): T {
+    const change = this.#faults.counts.changes;
+    const moment = this.#keeper!.momentOf(change);
+    if (moment === "middle" && part !== undefined) this.#keepPart(change, part);
+    else if (moment === "before" || moment === "middle") this.#keeper!.keep(change);
+    try {
+      return action();
+    } finally {
+      if (moment === "after") this.#keeper!.keep(change);
+    }
+  }
+
+  #keepPart(change: number, { inode, act }: Part): void {
+    const before = inode.copy();
+    const { freeBytes } = this.disk;
+    try {
+      act(this.#random.copy().next());
+    } catch { // There is no room for a part of it.
+    }
+    this.#keeper!.keep(change);
+    inode.become(before);
+    this.disk.freeBytes = freeBytes;
   }
 
   /** A sync on another thread: it takes a while. */
@@ -154,8 +200,12 @@ export class LifeIo implements Io {
       this.die();
       return new Promise(() => {});
     }
+    const change = this.#faults.counts.changes;
+    const kept = fate === null ? this.#keeper?.momentOf(change) ?? null : null;
+    if (kept === "before") this.#keeper!.keep(change);
     const flight = inode.beginSync();
     this.onSync(ms);
+    if (kept === "middle") this.after(ms / 2, () => this.#keeper!.keep(change));
     return new Promise((resolve, reject) => {
       if (fate === "middle") return void this.after(ms / 2, () => this.die());
       this.after(ms, () => {
@@ -165,6 +215,7 @@ export class LifeIo implements Io {
         }
         inode.endSync(flight);
         if (fate === "after") return this.die();
+        if (kept === "after") this.#keeper!.keep(change);
         resolve();
       });
     });
@@ -173,9 +224,10 @@ export class LifeIo implements Io {
   /** A sync on this thread. */
   syncNow(inode: Inode): void {
     try {
-      this.call(true, () => inode.endSync(inode.beginSync()), () => {
-        if (this.#random.chance(0.5)) inode.endSync(inode.beginSync());
-      });
+      const act = (fraction: number) => {
+        if (fraction < 0.5) inode.endSync(inode.beginSync());
+      };
+      this.call(true, () => inode.endSync(inode.beginSync()), { inode, act, isWhole: false });
     } catch (error) {
       if (!(error instanceof Dead)) inode.dropSync(inode.beginSync());
       throw error;
@@ -203,23 +255,20 @@ class LifeFile implements IoFile {
   readAt(into: Uint8Array, offset: number): number {
     return this.#io.call(false, () => {
       this.#check();
-      if (this.#inode.dropped.size > 0 && this.#io.chance(0.3)) this.#inode.forgetDropped();
-      const bytes = this.#inode.bytes.subarray(
-        Math.min(offset, this.#inode.size),
-        Math.min(offset + into.length, this.#inode.size),
-      );
-      into.set(bytes);
-      return bytes.length;
+      if (this.#inode.hasDropped && this.#io.chance(0.3)) this.#inode.forgetDropped();
+      return this.#inode.read(into, offset);
     });
   }
 
   writeAt(bytes: Uint8Array, offset: number): void {
     if (this.#mode !== "write") throw osError("EBADF");
-    this.#io.call(true, () => this.#put(bytes, offset, bytes.length), (fraction) => {
+    const act = (fraction: number) => {
       // A page is locked while it is written to: neither a kill nor the disk sees half a sector.
       const end = Math.floor((offset + fraction * bytes.length) / SECTOR) * SECTOR;
       if (end > offset) this.#put(bytes, offset, end - offset);
-    });
+    };
+    const part = { inode: this.#inode, act, isWhole: false };
+    this.#io.call(true, () => this.#put(bytes, offset, bytes.length), part);
   }
 
   append(bytes: Uint8Array): number {
@@ -227,8 +276,8 @@ class LifeFile implements IoFile {
     const put = (length: number) => this.#put(bytes.subarray(0, length), this.#inode.size, length);
     // A write(2) may be short for no reason at all.
     const length = this.#io.chance(0.05) ? Math.ceil(bytes.length / 2) : bytes.length;
-    const part = (fraction: number) => void put(Math.floor(fraction * bytes.length));
-    return this.#io.call(true, () => put(length), part, true);
+    const act = (fraction: number) => void put(Math.floor(fraction * bytes.length));
+    return this.#io.call(true, () => put(length), { inode: this.#inode, act, isWhole: true });
   }
 
   truncate(size: number): void {

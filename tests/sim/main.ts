@@ -1,6 +1,7 @@
 /**
- * `deno task sim [--seed=N] [--runs=M] [--threads=T]`: at least M runs, from scenario N on. A run
- * that breaks the promise is shown with how to repeat it:
+ * `deno task sim [--seed=N] [--crashes=M] [--runs=M] [--threads=T]`: at least M crashes, or M runs
+ * where those are given, from scenario N on. A run that breaks the promise is shown with how to
+ * repeat it:
  * `deno task sim --seed=N --plan=JSON [--log=DEBUG]` is that one run. Exit status 0 only where no
  * run did.
  */
@@ -18,7 +19,8 @@ const SHOWN = 5;
 const { values } = parseArgs({
   options: {
     seed: { type: "string" },
-    runs: { type: "string", default: "10000" },
+    crashes: { type: "string", default: "100000" },
+    runs: { type: "string" },
     threads: { type: "string", default: String(navigator.hardwareConcurrency) },
     plan: { type: "string" },
     log: { type: "string", default: "INFO" },
@@ -49,14 +51,16 @@ async function one(plan: string): Promise<number> {
 }
 
 async function many(): Promise<number> {
-  const runs = number("runs", values.runs);
+  const crashes = number("crashes", values.crashes);
+  const runs = values.runs === undefined ? null : number("runs", values.runs);
   const total: Exploration = { runs: 0, crashes: 0, failures: 0, findings: [] };
+  const isEnough = () => runs === null ? total.crashes >= crashes : total.runs >= runs;
   let next = seed;
   let saidMs = performance.now();
   const startMs = saidMs;
   await Promise.all(Array.from({ length: number("threads", values.threads) }, async () => {
     const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
-    while (total.runs < runs) {
+    while (!isEnough()) {
       const { exploration, error } = await new Promise<
         { exploration?: Exploration; error?: string }
       >(
@@ -78,16 +82,19 @@ async function many(): Promise<number> {
       }
       if (performance.now() - saidMs > 10_000) {
         saidMs = performance.now();
-        console.log(`${total.runs.toLocaleString("en-US")} runs, ${next - seed} scenarios ...`);
+        console.log(`${count(total.runs)} runs, ${count(total.crashes)} crashes ...`);
       }
     }
     worker.terminate();
   }));
-  const count = (value: number) => value.toLocaleString("en-US");
   console.log(
-    `${count(total.runs)} runs of ${next - seed} scenarios from seed ${seed} in ` +
+    `${count(total.runs)} runs of ${count(next - seed)} scenarios from seed ${seed} in ` +
       `${((performance.now() - startMs) / 1000).toFixed(1)} s: ${count(total.crashes)} crashes, ` +
       `${count(total.failures)} failed calls, ${count(total.findings.length)} broken`,
   );
   return total.findings.length === 0 ? 0 : 1;
+}
+
+function count(value: number): string {
+  return value.toLocaleString("en-US");
 }

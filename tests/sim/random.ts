@@ -14,6 +14,13 @@ export class Random {
     this.#state = state | 0;
   }
 
+  /** One that goes on as this one would. */
+  copy(): Random {
+    const copy = new Random();
+    copy.#state = this.#state;
+    return copy;
+  }
+
   /** A number in [0, 1). mulberry32, public domain, Tommy Ettinger. */
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) | 0;

@@ -18,6 +18,19 @@ export class SimApi {
   hasForgotten = false;
   #live = new Map<string, Revision>();
 
+  /** What the server is now, to go on on its own. */
+  copy(): SimApi {
+    const copy = new SimApi();
+    copy.#revisions = [...this.#revisions];
+    copy.compacted = this.compacted;
+    copy.rv = this.rv;
+    copy.epoch = this.epoch;
+    copy.lastOccurrence = this.lastOccurrence;
+    copy.hasForgotten = this.hasForgotten;
+    copy.#live = new Map(this.#live);
+    return copy;
+  }
+
   /** One step of the history. */
   apply(step: DataStep): void {
     if (step.kind === "compact") {
