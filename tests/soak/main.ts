@@ -16,6 +16,10 @@ import { soak } from "./soak.ts";
 
 const MINUTES = 3;
 
+// Deno 2.8.3 panics after some minutes ("RefCell already mutably borrowed", core/error.rs) while it
+// takes the stacks of the many errors that a soak makes of connections; without stacks it does not.
+Error.stackTraceLimit = 0;
+
 /** A number of the command line, or what stands in for it. */
 function numberOf(name: string, given: string | undefined, otherwise: number): number {
   if (given === undefined) return otherwise;
