@@ -28,7 +28,7 @@ const RING = `    await this.#flushRing();
     await surely("the ring", this.#ring.sync());
     await untilItWorks`;
 
-/** Every step of lib/commit.ts and lib/recovery.ts whose place matters. */
+/** Every step of lib/commit.ts, lib/recovery.ts and their neighbours whose place matters. */
 export const BREAKAGES: readonly Breakage[] = [
   {
     name: "lines are not synced before their keys are remembered",
@@ -57,6 +57,20 @@ export const BREAKAGES: readonly Breakage[] = [
     file: "commit.ts",
     from: "    this.#durable = mark;\n  }",
     to: "    this.#durable = { ...mark, offset: offsetOf(this.#destination) };\n  }",
+  },
+  {
+    name: "the positions are taken after the sync, not at its call",
+    file: "commit.ts",
+    from: "    this.#durable = mark;\n  }",
+    to: "    this.#durable = { ...mark, positions: this.#dealt };\n  }",
+  },
+  {
+    name: "positions move before their events are dealt with",
+    file: "recorder.ts",
+    from: "      if (events !== null) await this.#pipeline.deal(events);\n      done();\n" +
+      "      this.commit.dealt(positions);\n",
+    to: "      this.commit.dealt(positions);\n" +
+      "      if (events !== null) await this.#pipeline.deal(events);\n      done();\n",
   },
   {
     name: "the checkpoint is written before the ring",
@@ -158,24 +172,32 @@ export const BREAKAGES: readonly Breakage[] = [
   {
     name: "recovery does not make the tail durable",
     file: "recovery.ts",
-    from: "  rewriteInPlace(file, mark.offset);\n  const tail",
+    from: "  rewriteInPlace(file, path, mark.offset);\n  const tail",
     to: "  const tail",
   },
   {
     name: "recovery remembers the tail before it is made whole",
     file: "recovery.ts",
-    from: "  rewriteInPlace(file, mark.offset);\n  const tail",
-    to: `  addKeys(file, mark.offset, ring, options.identity, report);
+    from: "  rewriteInPlace(file, path, mark.offset);\n  const tail",
+    to: `  addKeys(file, mark.offset, ring, options, report);
   ring.writeDirty();
   await ring.sync();
-  rewriteInPlace(file, mark.offset);
+  rewriteInPlace(file, path, mark.offset);
   const tail`,
   },
   {
     name: "recovery does not read the tail",
     file: "recovery.ts",
-    from: "  addKeys(file, mark.offset, ring, options.identity, report);",
-    to: "",
+    from: "  const highest = addKeys(file, mark.offset, ring, options, report);",
+    to: "  const highest = null;",
+  },
+  {
+    name: "recovery leaves broken lines between whole ones",
+    file: "recovery.ts",
+    from:
+      "    inStateFolder(options.folder, () => writeRedo(io, options.folder, file, mark, tail));\n" +
+      "    applyRedo(io, options.folder, file, mark);\n",
+    to: "    void writeRedo;\n",
   },
   {
     name: "recovery leaves half a line",

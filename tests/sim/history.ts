@@ -49,6 +49,20 @@ export function makeHistory(
   return new HistoryMaker(random).make(options);
 }
 
+/** One write of a history that is told write by write. */
+export interface Write {
+  atMs: number;
+  /** The event that is made or overwritten. */
+  name: string;
+  /** How long its message is at least, characters; 0 = it is short. */
+  messageLength?: number;
+}
+
+/** Makes the history of these writes, in the order of their times. */
+export function tellHistory(random: Random, writes: readonly Write[]): History {
+  return new HistoryMaker(random).tell(writes);
+}
+
 const encoder = new TextEncoder();
 
 class HistoryMaker {
@@ -87,6 +101,13 @@ class HistoryMaker {
     return { steps: this.#steps, lines: this.#lines };
   }
 
+  tell(writes: readonly Write[]): History {
+    for (const { atMs, name, messageLength = 0 } of writes.toSorted((a, b) => a.atMs - b.atMs)) {
+      this.#put(atMs, name, this.#newContent("x".repeat(messageLength)));
+    }
+    return { steps: this.#steps, lines: this.#lines };
+  }
+
   /** Some are there before the first start, and many come in bursts. */
   #time(untilMs: number): number {
     if (this.#random.chance(0.15)) return 0;
@@ -96,28 +117,40 @@ class HistoryMaker {
 
   #write(atMs: number): void {
     const names = [...this.#live.keys()];
-    const step = () => this.#rv += this.#random.integer(1, 3);
     const dice = names.length === 0 ? 0 : this.#random.next();
-    if (dice > 0.92) {
-      const name = this.#random.pick(names);
-      this.#live.delete(name);
-      step();
-      this.#steps.push({ atMs, kind: "delete", revision: { rv: this.#rv, name, line: null } });
-    } else {
+    if (dice > 0.92) this.#delete(atMs, this.#random.pick(names));
+    else {
       const isNew = dice < 0.55;
       const name = isNew ? `pod-${++this.#names}.1` : this.#random.pick(names);
       const before = this.#live.get(name);
       const sameContent = !isNew && dice > 0.85 ? before : undefined;
-      const occurrence = sameContent?.occurrence ?? ++this.#occurrences;
       const message = this.#random.chance(0.1) ? "x".repeat(this.#random.integer(200, 1500)) : "m";
-      const content = sameContent?.content ??
-        `"reason":"R","message":"${message} ${occurrence}","count":${occurrence}`;
-      step();
-      this.#live.set(name, { occurrence, content });
-      const line = this.#line(name, occurrence, content);
-      this.#steps.push({ atMs, kind: "write", revision: { rv: this.#rv, name, line } });
+      this.#put(atMs, name, sameContent ?? this.#newContent(message));
     }
     this.#past.push({ rv: this.#rv, live: new Map(this.#live) });
+  }
+
+  #newContent(message: string): { occurrence: number; content: string } {
+    const occurrence = ++this.#occurrences;
+    const content = `"reason":"R","message":"${message} ${occurrence}","count":${occurrence}`;
+    return { occurrence, content };
+  }
+
+  #put(atMs: number, name: string, state: { occurrence: number; content: string }): void {
+    this.#step();
+    this.#live.set(name, state);
+    const line = this.#line(name, state.occurrence, state.content);
+    this.#steps.push({ atMs, kind: "write", revision: { rv: this.#rv, name, line } });
+  }
+
+  #delete(atMs: number, name: string): void {
+    this.#live.delete(name);
+    this.#step();
+    this.#steps.push({ atMs, kind: "delete", revision: { rv: this.#rv, name, line: null } });
+  }
+
+  #step(): void {
+    this.#rv += this.#random.integer(1, 3);
   }
 
   #line(name: string, occurrence: number, content: string): Line {

@@ -1,6 +1,7 @@
 /** The script of a run, made from its seed: the data, what operators do, and the settings. */
 
 import type { RecorderSettings } from "../../lib/recorder.ts";
+import { FAMILIES, QUIET } from "./families.ts";
 import { type History, makeHistory } from "./history.ts";
 import { Random } from "./random.ts";
 
@@ -35,8 +36,24 @@ export interface Scenario {
   untilMs: number;
 }
 
-/** The scenario of a seed. */
+/**
+ * The scenario of a seed. Half of them are general ones, where anything may meet anything; the
+ * others belong to the families of families.ts, in turn.
+ */
 export function makeScenario(seed: number): Scenario {
+  const general = makeGeneral(seed);
+  const family = FAMILIES[seed % (2 * FAMILIES.length)];
+  if (family === undefined) return general;
+  const special = family(new Random(seed, 6));
+  return {
+    ...general,
+    ...special,
+    settings: { ...general.settings, ...QUIET, ...special.settings },
+    destinations: [general.settings.destination],
+  };
+}
+
+function makeGeneral(seed: number): Scenario {
   const random = new Random(seed, 1);
   // Some are long enough for checkpoints and LISTs that come each 10 s.
   const untilMs = random.chance(0.15) ? random.integer(11, 20) * 1000 : random.integer(2, 6) * 1000;
