@@ -1,7 +1,7 @@
 /** All runs of a scenario: a crash at every call that changes something, failures of some calls. */
 
 import { setupLog } from "../../lib/log.ts";
-import type { Moment, Plan } from "./faults.ts";
+import type { Failure, Moment, Plan } from "./faults.ts";
 import { Random } from "./random.ts";
 import { makeScenario } from "./scenario.ts";
 import { crash, type Kept, type Outcome, runTrunk } from "./world.ts";
@@ -33,6 +33,8 @@ const CRASHES_AFTER_FAILURE = 4;
 const GOES_ON = 0.2;
 /** After so many of them a second one comes, most often while the program recovers. */
 const AGAIN = 0.7;
+/** After so many of them a call fails, most often while the program recovers. */
+const FAILS_AFTER = 0.1;
 
 /** How far to go. */
 export interface ExploreOptions {
@@ -56,31 +58,34 @@ export async function explore(seed: number, options: ExploreOptions = {}): Promi
   const count = (plan: Plan, { crashes, hasFailed, wrong }: Outcome) => {
     result.runs++;
     result.crashes += crashes;
-    if (hasFailed && plan.crash === undefined) result.failures++;
+    if (hasFailed) result.failures++;
     if (wrong.length > 0) result.findings.push({ seed, plan, wrong });
   };
   const crashAt = async (plan: Plan, call: number, kept: Kept) => {
     const whole = { ...plan, ...crashPlan(random, call, momentOf(seed, call)) };
-    count(whole, await crash(scenario, whole, kept));
+    if (plan.failure === undefined && random.chance(FAILS_AFTER)) {
+      whole.failure = failurePlan(random, kept.counts.calls + random.integer(1, 60));
+    }
+    const { hasFailed } = kept.counts;
+    const outcome = await crash(scenario, whole, kept);
+    count(whole, { ...outcome, hasFailed: outcome.hasFailed && !hasFailed });
   };
 
   const trunk = await runTrunk(scenario, {}, (call) => momentOf(seed, call));
   count({}, trunk);
   const passed = Array.from(trunk.kept.values(), ({ counts }) => counts);
   const changesBefore = (call: number) => {
-    return passed.findLast(({ calls }) => calls < call)?.changes ?? 1;
+    return passed.findLast(({ calls }) => calls < call)?.changes ?? 0;
   };
   const todo: (() => Promise<void>)[] = [];
   for (const [call, kept] of trunk.kept) todo.push(() => crashAt({}, call, kept));
   for (let call = 1; call <= trunk.calls; call++) {
     if (!random.chance(FAILING)) continue;
     todo.push(async () => {
-      const plan = {
-        failure: { call, code: random.pick(CODES), forGood: random.chance(0.5) },
-      };
+      const plan = { failure: failurePlan(random, call) };
       const later = new Set<number>();
       for (let n = 0; n < CRASHES_AFTER_FAILURE; n++) {
-        later.add(random.integer(changesBefore(call), trunk.changes));
+        later.add(random.integer(changesBefore(call) + 1, trunk.changes));
       }
       const failed = await runTrunk(scenario, plan, (call) => {
         return later.has(call) ? momentOf(seed, call) : null;
@@ -102,6 +107,10 @@ export async function explore(seed: number, options: ExploreOptions = {}): Promi
 /** Where in a call the crash comes: the same in all runs of a scenario. */
 function momentOf(seed: number, call: number): Moment {
   return new Random(seed, 6, call).pick(MOMENTS);
+}
+
+function failurePlan(random: Random, call: number): Failure {
+  return { call, code: random.pick(CODES), forGood: random.chance(0.5) };
 }
 
 function crashPlan(random: Random, call: number, moment: Moment): Plan {

@@ -17,8 +17,14 @@ export interface Plan {
   crash?: { call: number; moment: Moment; power: boolean; goesOn: boolean };
   /** A second crash: so many calls after the first. Always a power loss. */
   again?: { calls: number; moment: Moment };
-  /** The call fails with this error; `forGood` = so do all that change something, from then on. */
-  failure?: { call: number; code: string; forGood: boolean };
+  failure?: Failure;
+}
+
+/** A call that fails; `forGood` = so do all that change something, from then on. */
+export interface Failure {
+  call: number;
+  code: string;
+  forGood: boolean;
 }
 
 /** Calls after a failure for good that succeed again once somebody has mended the disk. */

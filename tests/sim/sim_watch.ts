@@ -73,7 +73,9 @@ export class SimWatch {
   /** Whether all that the server shows was handed on. */
   get isCaughtUp(): boolean {
     return this.#isConnected && this.#page === null && !this.#isListDue && this.#away === 0 &&
-      this.#requests.length === 0 && this.#listed.length === 0 && this.#cursor !== null &&
+      this.#requests.length === 0 && this.#cursor !== null &&
+      // Of a history that is gone, and nothing is written that gets as far: it waits for ever.
+      this.#listed.every(({ version }) => Number(version) > this.#api.rv) &&
       !(this.#isFirst && this.#isChecked) &&
       this.#api.after(this.#cursor) === undefined;
   }
