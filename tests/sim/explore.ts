@@ -25,8 +25,8 @@ export interface Exploration {
 
 const CODES = ["EIO", "EIO", "ENOSPC", "EDQUOT", "EROFS", "EMFILE"] as const;
 const MOMENTS: readonly Moment[] = ["before", "middle", "after"];
-/** Of the calls so many fail, each in a run of its own; drawn. */
-const FAILING = 0.1;
+/** Where nothing else is said, so many of the calls fail, each in a run of its own; drawn. */
+export const FAILING = 0.1;
 /** Crashes at calls after a failure, drawn from all. */
 const CRASHES_AFTER_FAILURE = 4;
 /** After so many of the crashes the whole script goes on. */
@@ -42,11 +42,13 @@ export interface ExploreOptions {
   mostRuns?: number;
   /** The first finding is enough. */
   untilBroken?: boolean;
+  /** Of the calls so many fail; 1 = each does. */
+  failing?: number;
 }
 
 /** Runs the scenario of a seed: as it is, then with each plan. */
 export async function explore(seed: number, options: ExploreOptions = {}): Promise<Exploration> {
-  const { mostRuns = Infinity, untilBroken = false } = options;
+  const { mostRuns = Infinity, untilBroken = false, failing = FAILING } = options;
   setupLog("CRITICAL");
   Error.stackTraceLimit = 0; // To take a stack for each simulated failure costs half the time.
   const scenario = makeScenario(seed);
@@ -80,7 +82,7 @@ export async function explore(seed: number, options: ExploreOptions = {}): Promi
   const todo: (() => Promise<void>)[] = [];
   for (const [call, kept] of trunk.kept) todo.push(() => crashAt({}, call, kept));
   for (let call = 1; call <= trunk.calls; call++) {
-    if (!random.chance(FAILING)) continue;
+    if (!random.chance(failing)) continue;
     todo.push(async () => {
       const plan = { failure: failurePlan(random, call) };
       const later = new Set<number>();

@@ -1,7 +1,8 @@
 /**
- * `deno task sim [--seed=N] [--crashes=M] [--runs=M] [--threads=T]`: at least M crashes, or M runs
- * where those are given, from scenario N on. A run that breaks the promise is shown with how to
- * repeat it:
+ * `deno task sim [--seed=N] [--crashes=M] [--runs=M] [--failing=R] [--threads=T]`: at least M
+ * crashes, or M runs where those are given, from scenario N on. Of the calls of a scenario the share
+ * R fails, each in a run of its own; 1 = each does. A run that breaks the promise is shown with how
+ * to repeat it:
  * `deno task sim --seed=N --plan=JSON [--log=DEBUG]` is that one run. Exit status 0 only where no
  * run did.
  */
@@ -9,7 +10,7 @@
 import { parseArgs } from "node:util";
 import { setupLog } from "../../lib/log.ts";
 import { LOG_LEVELS } from "../../lib/settings.ts";
-import type { Exploration } from "./explore.ts";
+import { type Exploration, FAILING } from "./explore.ts";
 import { makeScenario } from "./scenario.ts";
 import { simulate } from "./world.ts";
 
@@ -21,6 +22,7 @@ const { values } = parseArgs({
     seed: { type: "string" },
     crashes: { type: "string", default: "100000" },
     runs: { type: "string" },
+    failing: { type: "string", default: String(FAILING) },
     threads: { type: "string", default: String(navigator.hardwareConcurrency) },
     plan: { type: "string" },
     log: { type: "string", default: "INFO" },
@@ -66,7 +68,7 @@ async function many(): Promise<number> {
       >(
         (resolve) => {
           worker.onmessage = ({ data }) => resolve(data);
-          worker.postMessage(next++);
+          worker.postMessage({ seed: next++, failing: Number(values.failing) });
         },
       );
       if (exploration === undefined) throw new Error(error);

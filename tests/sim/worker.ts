@@ -3,13 +3,13 @@
 import { explore } from "./explore.ts";
 
 const scope = self as unknown as {
-  onmessage: (event: MessageEvent<number>) => void;
+  onmessage: (event: MessageEvent<{ seed: number; failing: number }>) => void;
   postMessage: (message: unknown) => void;
 };
 
-scope.onmessage = async ({ data: seed }) => {
+scope.onmessage = async ({ data: { seed, failing } }) => {
   try {
-    scope.postMessage({ exploration: await explore(seed) });
+    scope.postMessage({ exploration: await explore(seed, { failing }) });
   } catch (error) {
     scope.postMessage({
       error: `Scenario ${seed}: ${error instanceof Error ? error.stack : error}`,
