@@ -27,6 +27,8 @@ export const FAMILIES: readonly ((random: Random) => Special)[] = [
   hangupsDuringSyncs,
   longLinesAtPowerLoss,
   smallRingAndLaggingWatch,
+  versionLeftBehind,
+  rotationsBeforeCrashes,
 ];
 
 /**
@@ -126,6 +128,62 @@ function smallRingAndLaggingWatch(random: Random): Special {
       syncIntervalMs: random.pick([20, 100]),
     },
     pausesMs: Array.from({ length: LIVES + 2 }, () => random.between(0, 200)),
+    untilMs: endMs + 2000,
+  };
+}
+
+/**
+ * The watch breaks so often that it goes on at a LIST's version, and never shows that its last
+ * event is gone. Generations are dropped then; a start resumes from P, which shows it once more.
+ */
+function versionLeftBehind(random: Random): Special {
+  const writes: Write[] = [];
+  for (let pod = 1; pod <= 5; pod++) {
+    const atMs = random.chance(0.3) ? 0 : random.between(0, 1500);
+    writes.push({ atMs, name: `pod-${pod}.1` });
+  }
+  const { name } = writes.reduce((last, write) => write.atMs > last.atMs ? write : last);
+  const breakMs = random.between(2500, 4500);
+  writes.push({ atMs: breakMs, name, deletes: random.chance(0.7) });
+  for (let pod = random.integer(8, 12); pod > 5; pod--) {
+    writes.push({ atMs: breakMs, name: `pod-${pod}.1` });
+  }
+  const endMs = breakMs + random.between(5000, 14_000);
+  return {
+    history: tellHistory(random, writes),
+    deeds: [
+      { atMs: breakMs, kind: "disconnect", leavesVersion: true },
+      { atMs: endMs, kind: "end", how: random.pick(["stop", "kill", "power loss"]) },
+    ],
+    settings: {
+      filterCapacity: random.integer(2, 3),
+      batchCount: 1,
+      syncIntervalMs: random.pick([20, 100]),
+    },
+    pausesMs: [random.between(0, 600)],
+    untilMs: endMs + 3000,
+  };
+}
+
+/** The file is renamed or deleted while lines wait for their sync, and soon a life ends. */
+function rotationsBeforeCrashes(random: Random): Special {
+  const deeds: Deed[] = [];
+  let endMs = 0;
+  for (let life = 1; life < LIVES; life++) {
+    endMs += random.between(900, 2500);
+    deeds.push({
+      atMs: endMs - random.between(100, 900),
+      kind: random.pick(["rotate", "rotate", "delete"]),
+      creates: random.chance(0.3),
+      hangupMs: random.between(0, 400),
+    });
+    deeds.push({ atMs: endMs, kind: "end", how: random.pick(["kill", "power loss"]) });
+  }
+  return {
+    history: tellHistory(random, overwrites(random, 0, endMs, 80)),
+    deeds,
+    settings: { syncIntervalMs: random.pick([100, 300]) },
+    pausesMs: Array.from({ length: LIVES }, () => random.between(0, 200)),
     untilMs: endMs + 2000,
   };
 }

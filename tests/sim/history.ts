@@ -56,6 +56,8 @@ export interface Write {
   name: string;
   /** How long its message is at least, characters; 0 = it is short. */
   messageLength?: number;
+  /** It is deleted instead. */
+  deletes?: boolean;
 }
 
 /** Makes the history of these writes, in the order of their times. */
@@ -102,8 +104,10 @@ class HistoryMaker {
   }
 
   tell(writes: readonly Write[]): History {
-    for (const { atMs, name, messageLength = 0 } of writes.toSorted((a, b) => a.atMs - b.atMs)) {
-      this.#put(atMs, name, this.#newContent("x".repeat(messageLength)));
+    for (const write of writes.toSorted((a, b) => a.atMs - b.atMs)) {
+      const { atMs, name, messageLength = 0, deletes = false } = write;
+      if (deletes) this.#delete(atMs, name);
+      else this.#put(atMs, name, this.#newContent("x".repeat(messageLength)));
     }
     return { steps: this.#steps, lines: this.#lines };
   }

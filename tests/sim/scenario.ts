@@ -17,7 +17,11 @@ export type Deed =
   | { atMs: number; kind: "delete"; creates: boolean; hangupMs: number | null }
   | { atMs: number; kind: "hangup" }
   | { atMs: number; kind: "step-clock"; byMs: number }
-  | { atMs: number; kind: "disconnect" }
+  /**
+   * The watch breaks. It resumes; or, after so many failures at its version that this may be the
+   * cause, it goes on at the version of a LIST (VERSION_FAILURES_MAX and others in lib/limits.ts).
+   */
+  | { atMs: number; kind: "disconnect"; leavesVersion?: boolean }
   /** No room on the disk but so many bytes, for a while. */
   | { atMs: number; kind: "full"; freeBytes: number; forMs: number }
   | { atMs: number; kind: "end"; how: "stop" | "kill" | "power loss" };

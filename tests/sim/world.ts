@@ -403,7 +403,7 @@ class World {
   #do(deed: Deed): void {
     switch (deed.kind) {
       case "disconnect":
-        return this.#life?.watch?.disconnect();
+        return this.#life?.watch?.disconnect(deed.leavesVersion);
       case "step-clock":
         this.#clock.steppedMs += deed.byMs;
         return;
