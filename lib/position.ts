@@ -35,6 +35,7 @@ export class WatchPosition {
   readonly #witness = new Uint32Array(4);
   #listOwed = false;
   #passed = "";
+  #hasSkipped = false;
   #seenMs: number | null = null;
   /** The highest version of any event met. */
   #highest = "";
@@ -107,7 +108,8 @@ export class WatchPosition {
       previous: this.#previous,
       highest: this.#highest,
       listOwed: this.#listOwed,
-      ...(this.#passed !== this.#rv && { passed: this.#passed }),
+      // A start resumes from P: what was skipped is before it again.
+      ...(this.#passed !== this.#rv && !this.#hasSkipped && { passed: this.#passed }),
       ...(this.#seenMs !== null && { seenMs: this.#seenMs }),
     };
   }
@@ -127,7 +129,11 @@ export class WatchPosition {
    * @returns whether the position changed
    */
   meetFirst(rv: string, key: Uint32Array, from: string): boolean {
-    if (this.isWitness(rv, key)) return false;
+    if (this.isWitness(rv, key)) {
+      if (this.#hasSkipped) this.#passed = rv;
+      this.#hasSkipped = false;
+      return false;
+    }
     this.#set(rv, key, from);
     return true;
   }
@@ -152,12 +158,22 @@ export class WatchPosition {
    * seen to be past both. Where versions know no order that cannot be told, and it counts as past.
    */
   isPast(version: string): boolean {
-    return compareRv(this.#passed, version) !== -1 && compareRv(this.#passed, this.#highest) !== -1;
+    return !this.#hasSkipped && compareRv(this.#passed, version) !== -1 &&
+      compareRv(this.#passed, this.#highest) !== -1;
   }
 
   /** The WATCH has nothing to show up to this version. The next event says more. */
   pass(version: string): void {
     this.#passed = version;
+  }
+
+  /**
+   * The WATCH begins at this version although the server may have what lies before it: until the
+   * next event moves P, a WATCH that resumes there may show it, so nothing counts as past.
+   */
+  skip(version: string): void {
+    this.#passed = version;
+    this.#hasSkipped = true;
   }
 
   /** The WATCH was alive at this time, ms since 1970. */
@@ -170,6 +186,7 @@ export class WatchPosition {
     this.#rv = listVersion;
     this.#previous = listVersion;
     this.#passed = listVersion;
+    this.#hasSkipped = false;
     this.#hasWitness = false;
     this.#listOwed = true;
     this.#leaveHistory(listVersion);
@@ -182,6 +199,7 @@ export class WatchPosition {
     const goesBack = order === 0 || order === 1;
     this.#rv = rv;
     this.#passed = rv;
+    this.#hasSkipped = false;
     this.#previous = goesBack ? rv : previous;
     this.#hasWitness = !goesBack;
     this.#witness.set(key);

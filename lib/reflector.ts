@@ -38,6 +38,8 @@ export class Reflector {
   /** The history at our position went: no watch runs until a LIST tells where to go on. */
   #isListUrgent = false;
   #failuresAtVersion = 0;
+  /** The server has nothing to show from the versions that were left behind. */
+  #isForgotten = true;
   /** Why the next WATCH has to begin at the version of a LIST; null = nothing is missed by it. */
   #gapReason: string | null = null;
   #withBookmarks = true;
@@ -157,7 +159,9 @@ export class Reflector {
 
   #accepted({ from, isChecked }: WatchStart): void {
     if (!isChecked && this.#rung === "list") {
-      this.#context.position.pass(from);
+      const { position } = this.#context;
+      if (this.#isForgotten) position.pass(from);
+      else position.skip(from);
       if (this.#gapReason !== null) this.#missed(this.#lists.versionReadMs, this.#gapReason);
     }
     this.#gapReason = null;
@@ -214,7 +218,7 @@ export class Reflector {
     this.#context.log("INFO", `${this.#what} from ${from} was refused: ${failure.message}`);
     const wasListVersion = this.#rung === "list";
     this.#isListUrgent = !wasListVersion;
-    this.#climb(`the server has no history from resourceVersion ${from} on (compacted?)`);
+    this.#climb(`the server has no history from resourceVersion ${from} on (compacted?)`, true);
     // Even the version of a LIST just made: the server forgets faster than we can ask.
     if (wasListVersion) await this.#outage.failed(this.#what, failure);
   }
@@ -233,15 +237,20 @@ export class Reflector {
     if (!hasMoved) {
       const failures = ++this.#failuresAtVersion;
       const reason = `${failures} watches in a row failed: ${failure.message}`;
-      if (failures >= failuresMax) this.#climb(reason);
+      if (failures >= failuresMax) this.#climb(reason, false);
       else if (failures === VERSION_FAILURES_MAX) this.#lists.owe(reason);
     }
     await this.#outage.failed(this.#what, failure);
   }
 
-  /** This version does not do: the next WATCH begins at the next one. */
-  #climb(reason: string): void {
+  /**
+   * This version does not do: the next WATCH begins at the next one.
+   *
+   * @param isForgotten the server does not have the history from it on
+   */
+  #climb(reason: string, isForgotten: boolean): void {
     this.#failuresAtVersion = 0;
+    this.#isForgotten = isForgotten;
     // On the rungs between a LIST is owed already, and has told its version.
     if (this.#rung === "previous" || this.#rung === "list") this.#lists.owe(reason);
     this.#rung = this.#nextRung();

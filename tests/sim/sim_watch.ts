@@ -114,9 +114,10 @@ export class SimWatch {
     this.#epoch = this.#api.epoch;
     const { rv, previous, listOwed } = this.#position;
     if (rv === null) this.#isListDue = true;
-    else if (leavesVersion && rv === this.#position.highest && this.#api.rv >= Number(rv)) {
+    else if (leavesVersion && this.#api.rv >= Number(rv)) {
       this.#api.hasForgotten = true; // What was overwritten meanwhile may never be shown.
       this.#owe();
+      this.#position.skip(String(this.#api.rv));
       this.#watch(this.#api.rv, false);
     } else if (Number(previous) >= this.#api.compacted) this.#watch(Number(previous), true);
     else {

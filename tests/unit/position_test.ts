@@ -131,6 +131,21 @@ Deno.test("a watch is past a LIST once it has met as high a version, or is seen 
   assertEquals(position.snapshot()!.highest, "20");
 });
 
+Deno.test("a watch that skipped what the server may have is past nothing, until P moves or it resumes", () => {
+  const position = known("12", "11");
+  position.skip("40");
+  assertEquals([position.passed, position.isPast("12")], ["40", false]);
+  position.pass("50"); // That WATCH has nothing to show, one from P may.
+  assert(!position.isPast("12"));
+  assert(!new WatchPosition(position.snapshot()).isPast("40"));
+  const resumed = new WatchPosition(position.snapshot());
+  resumed.skip("40");
+  resumed.meetFirst("12", A, "11");
+  assertEquals([resumed.passed, resumed.isPast("12"), resumed.isPast("13")], ["12", true, false]);
+  position.meetFirst("51", B, "40");
+  assertEquals([position.previous, position.isPast("51")], ["40", true]);
+});
+
 Deno.test("where etcd went back, or versions know no order, nobody waits for a version", () => {
   const position = known("12", "11");
   position.meetListed("20");
