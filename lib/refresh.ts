@@ -82,7 +82,11 @@ export class Refresh {
     log.info(`Dropped ${names}; ${this.#kept} event(s) still alive are remembered further.`);
   }
 
-  /** A WATCH that resumes begins with the last event that was met, also where it is gone since. */
+  /**
+   * A WATCH that resumes begins with the last event that was met, also where it is gone since. Where
+   * versions are ordered, a WATCH past the LIST has shown that it is gone; where they are not, each
+   * counts as past (WatchPosition.isPast).
+   */
   async #keepWitnesses(commit: Commit): Promise<void> {
     for (const position of commit.positions) {
       const lanes = position?.witness ? identityLanes(position.witness) : null;

@@ -136,12 +136,6 @@ export const BREAKAGES: readonly Breakage[] = [
     to: "    if (this.#ring.knows(keys, at)) return;",
   },
   {
-    name: "the last event that was met is forgotten with its generation",
-    file: "refresh.ts",
-    from: "    await this.#keepWitnesses(commit);\n",
-    to: "",
-  },
-  {
     name: "generations are dropped while a watch lags",
     file: "position.ts",
     from: "    return compareRv(this.#passed, version) !== -1 && compareRv",

@@ -4,6 +4,7 @@ import { statfsSync } from "node:fs";
 import { command, Mount } from "../support/mount.ts";
 
 const PAGE_KILOBYTES = 4;
+const FILL_TRIES = 20;
 
 /** A folder that faults can be done to. */
 export class Volume {
@@ -20,9 +21,16 @@ export class Volume {
 
   /** Leaves no room, but for so many further pages. */
   fill(pages: number): void {
-    const { blocks, bfree, bsize } = statfsSync(this.path);
-    const used = Math.ceil((blocks - bfree) * bsize / 1024);
-    this.#resize(used + pages * PAGE_KILOBYTES);
+    for (let tries = 1;; tries++) {
+      const { blocks, bfree, bsize } = statfsSync(this.path);
+      const used = Math.ceil((blocks - bfree) * bsize / 1024);
+      try {
+        return this.#resize(used + pages * PAGE_KILOBYTES);
+      } catch (error) {
+        // The program wrote between the two calls: a size below what is used is refused.
+        if (tries === FILL_TRIES) throw error;
+      }
+    }
   }
 
   /** Gives the room back. */
