@@ -83,9 +83,9 @@ export class Refresh {
   }
 
   /**
-   * A WATCH that resumes begins with the last event that was met, also where it is gone since. Where
-   * versions are ordered, a WATCH past the LIST has shown that it is gone; where they are not, each
-   * counts as past (WatchPosition.isPast).
+   * A WATCH that resumes begins with the last event that was met, also where it is gone since.
+   * Where versions are ordered, a WATCH past the LIST has shown that it is gone; where they are
+   * not, each counts as past (WatchPosition.isPast).
    */
   async #keepWitnesses(commit: Commit): Promise<void> {
     for (const position of commit.positions) {

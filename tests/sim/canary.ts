@@ -138,8 +138,8 @@ export const BREAKAGES: readonly Breakage[] = [
   {
     name: "generations are dropped while a watch lags",
     file: "position.ts",
-    from: "    return compareRv(this.#passed, version) !== -1 && compareRv",
-    to: "    return true || compareRv(this.#passed, version) !== -1 && compareRv",
+    from: "    return !this.#hasSkipped && compareRv(this.#passed, version)",
+    to: "    return true || compareRv(this.#passed, version)",
   },
   {
     name: "a failed sync is tried again",
