@@ -131,7 +131,8 @@ async function mendTail(
   inStateFolder(options.folder, () => {
     checkpoints.write({
       ...last,
-      watches: last.watches.map((watch) => raised(watch, highest)),
+      // After a clean stop the positions say all; what others wrote may be of another cluster.
+      watches: last.clean ? last.watches : last.watches.map((watch) => raised(watch, highest)),
       file: { path, dev, ino, birthMs, offset, tailHash: tailHash(file, offset) },
       clean: false,
       timeMs: io.nowMs(),

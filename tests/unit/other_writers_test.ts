@@ -69,6 +69,20 @@ Deno.test("What somebody wrote after a clean stop stays as it is, half a line to
   });
 });
 
+Deno.test("An event that somebody wrote after a clean stop says nothing of what our watches met", async () => {
+  await withTempFolder(async (folder) => {
+    const rig = await Rig.start(folder);
+    await rig.feed(events(1));
+    await rig.stop();
+    const met = storedCheckpoint(folder)!.watches[0]!.position.highest;
+    append(`${folder}/events.jsonl`, `${sampleEvent(2).replace('"1002"', '"9999999"')}\n`);
+    const again = await Rig.start(folder);
+    // Above all that the server has, it would count as proof that etcd went back.
+    assertEquals(storedCheckpoint(folder)!.watches[0]!.position.highest, met);
+    await again.stop();
+  });
+});
+
 Deno.test("After copytruncate the next checkpoint comes at once: a kill then repeats no line", async () => {
   await withTempFolder(async (folder) => {
     const path = `${folder}/events.jsonl`;
