@@ -11,6 +11,7 @@ import {
   type Bounds,
   DEFAULTS,
   ERROR_RATE_MIN,
+  FIELD_SELECTOR_MAX,
   LOG_LEVELS,
   type LogLevel,
   NAMESPACES_MAX,
@@ -158,15 +159,18 @@ export function fieldSelectorOf(given: Given | null): string | null {
   const terms = given.value.match(/(?:\\.|[^,\\])+/gs) ?? [];
   const isWhole = terms.join(",") === given.value &&
     terms.every((term) => /^[A-Za-z][A-Za-z.]*(?:==|!=|=)(?:\\[,=\\]|[^,=\\])*$/s.test(term));
-  if (isWhole && given.value.length <= FIELD_SELECTOR_MAX) return given.value;
+  if (given.value.length > FIELD_SELECTOR_MAX) {
+    throw new UsageError(
+      `${given.name} must have at most ${FIELD_SELECTOR_MAX} characters, but has ` +
+        `${given.value.length}: ${shown(given.value)}. Run an instance for each part of it.`,
+    );
+  }
+  if (isWhole) return given.value;
   throw new UsageError(
     `${given.name} must be FIELD=VALUE, FIELD==VALUE or FIELD!=VALUE between commas, but is ` +
       `${shown(given.value)}. Example: type!=Normal,involvedObject.kind=Pod.`,
   );
 }
-
-/** Longest field selector, characters: it is part of each request's URL. */
-const FIELD_SELECTOR_MAX = 1000;
 
 /** A value in quotes, on one line, cut where it is long. */
 export function shown(value: string): string {

@@ -79,10 +79,14 @@ export const BOUNDS = {
 } as const satisfies Partial<Record<keyof Settings, Bounds>>;
 
 /**
- * Most namespaces. Each has its position in the checkpoint, whose slot of 64 KiB holds 100 of them
- * with a server's name of 300 characters, and each is a connection to the API server.
+ * Most namespaces. Each is a connection to the API server, and its position stands in the
+ * checkpoint, whose slot of 64 KiB holds so many of them also where all names are the longest
+ * (tests/unit/checkpoint_test.ts).
  */
-export const NAMESPACES_MAX = 64;
+export const NAMESPACES_MAX = 40;
+
+/** Longest field selector, characters: it is part of each URL, and stands in the checkpoint too. */
+export const FIELD_SELECTOR_MAX = 250;
 
 /** Below this the filter's size would be ruled by its 128-bit keys, not by the rate asked for. */
 export const ERROR_RATE_MIN = 1e-15;

@@ -2,6 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { type Checkpoint, CheckpointFile } from "../../lib/checkpoint.ts";
 import { StateError } from "../../lib/errors.ts";
 import { realIo } from "../../lib/real_io.ts";
+import { FIELD_SELECTOR_MAX, NAMESPACES_MAX } from "../../lib/settings.ts";
 import { randomUint32, testSeed, withTempFolder } from "../support/temp.ts";
 
 function sample(offset: number): Checkpoint {
@@ -43,6 +44,28 @@ Deno.test("CheckpointFile gives back the checkpoint that was sealed last", async
     const third = CheckpointFile.open(realIo, folder);
     assertEquals(third.latest, sample(6));
     third.release();
+  });
+});
+
+Deno.test("A checkpoint of the most namespaces, with the longest names, fits its slot", async () => {
+  await withTempFolder(async (folder) => {
+    const rv = "9".repeat(39); // 128 bits, as KEP-5504 allows.
+    const longest: Checkpoint = {
+      ...sample(1),
+      watches: Array.from({ length: NAMESPACES_MAX }, () => ({
+        server: `https://${"h".repeat(253)}:65535`,
+        namespace: "n".repeat(63),
+        fieldSelector: "\\".repeat(FIELD_SELECTOR_MAX), // Two bytes each in JSON.
+        position: {
+          ...{ rv, previous: rv, highest: rv, passed: rv },
+          ...{ witness: "0".repeat(32), listOwed: false, seenMs: 1_800_000_000_000 },
+        },
+      })),
+    };
+    longest.file!.path = `/${"é".repeat(2047)}`; // PATH_MAX bytes.
+    const made = CheckpointFile.open(realIo, folder);
+    await write(made, longest);
+    made.release();
   });
 });
 
