@@ -5,6 +5,29 @@
 import { ApiFailure } from "./api_failure.ts";
 import { messageOf } from "./errors.ts";
 
+/** What a read brought; at the end no value that counts. */
+export interface BodyResult {
+  done: boolean;
+  value?: Uint8Array<ArrayBuffer> | undefined;
+}
+
+/** Reads into the memory that it is given; `value` holds that memory from then on. */
+export interface BodyReader {
+  read(room: Uint8Array<ArrayBuffer>): Promise<BodyResult>;
+  cancel(): Promise<void>;
+}
+
+/** What a body is read from: that of a fetch(), or of lib/http_connection.ts. */
+export type BodySource = ReadableStream<Uint8Array<ArrayBuffer>> | BodyReader;
+
+/** As much of an answer as is needed: a Response is one. */
+export interface Answer {
+  readonly status: number;
+  readonly statusText: string;
+  readonly headers: Headers;
+  readonly body: BodySource | null;
+}
+
 /**
  * The body of an answer, read into memory that the caller gives and gets back.
  *
@@ -13,11 +36,11 @@ import { messageOf } from "./errors.ts";
  * once the header is there.
  */
 export class Body {
-  readonly #reader: ReadableStreamBYOBReader;
+  readonly #reader: BodyReader;
   readonly #signal: AbortSignal;
 
-  constructor(stream: ReadableStream<Uint8Array<ArrayBuffer>>, signal: AbortSignal) {
-    this.#reader = stream.getReader({ mode: "byob" });
+  constructor(source: BodySource, signal: AbortSignal) {
+    this.#reader = source instanceof ReadableStream ? source.getReader({ mode: "byob" }) : source;
     this.#signal = signal;
     signal.addEventListener("abort", () => this.cancel(), { once: true });
     if (signal.aborted) this.cancel();
@@ -35,7 +58,7 @@ export class Body {
    * @throws ApiFailure where the connection broke; the abort's reason
    */
   async read(room: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | null> {
-    let result: ReadableStreamReadResult<Uint8Array<ArrayBuffer>>;
+    let result: BodyResult;
     try {
       result = await this.#reader.read(room);
     } catch (error) {
@@ -43,6 +66,6 @@ export class Body {
       throw new ApiFailure(messageOf(error));
     }
     if (this.#signal.aborted) throw this.#signal.reason;
-    return result.done ? null : result.value;
+    return result.done ? null : result.value!;
   }
 }

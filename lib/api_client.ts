@@ -2,16 +2,20 @@
  * Requests to the API server: one HTTP client, its credentials, and every way in which an answer
  * can be none. What the bytes of an answer mean is not its business.
  *
+ * Without a proxy in between it asks over connections of its own (lib/http_connection.ts), which
+ * take a third of the CPU; where these cannot be made, and behind a proxy, by fetch().
+ *
  * HTTP/1.1 and no idle connections: over HTTP/2 a dead connection is used again and hangs, and a
  * body that nobody reads stalls the others (denoland/deno#21749). Redirects are not followed: the
  * Authorization header is for this server alone.
  */
 
-import { Body } from "./answer_body.ts";
+import { type Answer, Body } from "./answer_body.ts";
 import { ApiFailure, shown } from "./api_failure.ts";
 import { refusalBy } from "./api_refusal.ts";
 import { messageOf } from "./errors.ts";
-import { CREDENTIALS_WAIT_MS, HEADER_TIMEOUT_MS } from "./limits.ts";
+import { httpGet } from "./http_connection.ts";
+import { CREDENTIALS_WAIT_MS, DIRECT_AGAIN_MS, HEADER_TIMEOUT_MS } from "./limits.ts";
 import type { Credentials } from "./protocol.ts";
 import { VERSION } from "./version.ts";
 
@@ -34,6 +38,9 @@ export class ApiClient {
   readonly #server: string;
   readonly #askForCredentials: (areRefused: boolean) => void;
   readonly #times: ClientTimes;
+  readonly #hasProxy: boolean;
+  /** fetch() reached the server where httpGet() did not: until then it asks, on performance.now(). */
+  #fetchesUntilMs = 0;
   #credentials: Credentials;
   /** Counts the credentials that came. */
   #version = 0;
@@ -45,17 +52,20 @@ export class ApiClient {
    * @param server base URL without a trailing slash
    * @param askForCredentials called at a 401 (`areRefused`) and where the server's certificate is
    * not trusted; new ones are to come by setCredentials()
+   * @param hasProxy fetch() goes through one, so it must be fetch() that asks
    */
   constructor(
     server: string,
     credentials: Credentials,
     askForCredentials: (areRefused: boolean) => void,
     times: ClientTimes = CLIENT_TIMES,
+    hasProxy = false,
   ) {
     this.#server = server;
     this.#credentials = credentials;
     this.#askForCredentials = askForCredentials;
     this.#times = times;
+    this.#hasProxy = hasProxy;
   }
 
   /**
@@ -137,7 +147,7 @@ export class ApiClient {
     }
   }
 
-  async #fetch(pathAndQuery: string, signal: AbortSignal): Promise<Response> {
+  async #fetch(pathAndQuery: string, signal: AbortSignal): Promise<Answer> {
     const { authorization } = this.#credentials;
     const headers: Record<string, string> = {
       "accept": "application/json",
@@ -148,9 +158,16 @@ export class ApiClient {
     };
     if (authorization !== null) headers["authorization"] = authorization;
     try {
+      const isDirect = !this.#hasProxy && performance.now() >= this.#fetchesUntilMs;
+      const answer = isDirect
+        ? await httpGet(this.#server, pathAndQuery, headers, this.#credentials, signal)
+        : null;
+      if (answer !== null) return answer;
       this.#http ??= makeHttpClient(this.#credentials);
       const init = { client: this.#http, headers, signal, redirect: "manual" as const };
-      return await fetch(this.#server + pathAndQuery, init);
+      const response = await fetch(this.#server + pathAndQuery, init);
+      if (isDirect) this.#fetchesUntilMs = performance.now() + DIRECT_AGAIN_MS;
+      return response;
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       // Refused, reset, no such name, a certificate that is not trusted, credentials that are none.

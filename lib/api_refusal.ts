@@ -2,7 +2,7 @@
  * An answer of the API server that is an error: what it says, and how long we are to wait.
  */
 
-import { Body } from "./answer_body.ts";
+import { type Answer, Body } from "./answer_body.ts";
 import { ApiFailure, shown } from "./api_failure.ts";
 import { FormatError, parseJson } from "./json_bytes.ts";
 import { JsonNumber } from "./json_tree.ts";
@@ -27,7 +27,7 @@ export function retryAfterMs(header: string | null, nowMs: number): number {
  * @param clean takes out of a text what must not be shown
  */
 export async function refusalBy(
-  response: Response,
+  response: Answer,
   signal: AbortSignal,
   clean: (text: string) => string,
 ): Promise<ApiFailure> {

@@ -60,6 +60,17 @@ export const WATCH_GRACE_MS = 30_000;
  */
 export const STALL_MS = 60_000;
 
+/**
+ * Longest wait for a connection of our own and its TLS, ms. Then fetch() makes one, which tries all
+ * addresses of a name, not the first alone; it has what is left of HEADER_TIMEOUT_MS.
+ */
+export const CONNECT_MS = 5_000;
+/**
+ * For this long, ms, fetch() goes on where it reached the server and a connection of our own did
+ * not: with a dead first address each request would wait for CONNECT_MS.
+ */
+export const DIRECT_AGAIN_MS = 300_000;
+
 /** Longest wait for the header of an answer, ms. */
 export const HEADER_TIMEOUT_MS = 30_000;
 

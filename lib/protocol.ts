@@ -76,6 +76,8 @@ export type ToWatch =
      * costs a second scan of each event; where it is false, those lanes are 0.
      */
     bothIdentities: boolean;
+    /** fetch() asks through a proxy; absent = there is none. */
+    hasProxy?: boolean;
     credentials: Credentials;
     watches: WatchSpec[];
     /** The pool. These buffers are all that ever travels: back-pressure is their absence. */

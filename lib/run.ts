@@ -109,6 +109,7 @@ class Session {
     client.start({
       server,
       identity,
+      hasProxy: this.#cluster.proxy !== null,
       bothIdentities: recorder.ring.generations.some(({ header }) =>
         header.identityMode !== identity
       ),

@@ -41,6 +41,7 @@ export class WatchSession {
       credentials,
       (areRefused) => this.#post({ type: "unauthorized", areRefused }),
       options.clientTimes ?? CLIENT_TIMES,
+      start.hasProxy ?? false,
     );
     const outlet = {
       post: (message: FromWatch) => this.#post(message),

@@ -1,0 +1,217 @@
+/**
+ * A GET over a connection of our own, where no proxy stands in between.
+ *
+ * fetch() hands over one chunk a read, and a WATCH has a chunk for each event: such a read costs
+ * some 8 us, more than all the rest of an event (docs/PERFORMANCE.md). Here a read takes whatever
+ * came, some 50 events in a burst, and the chunks are taken apart in place.
+ *
+ * Certificates are checked by the same rustls, with the same roots, as fetch() has them.
+ */
+
+import type { Answer, BodyReader, BodyResult } from "./answer_body.ts";
+import { ApiFailure } from "./api_failure.ts";
+import { messageOf } from "./errors.ts";
+import {
+  type AnswerHead,
+  type Framing,
+  framingOf,
+  HEAD_BYTES_MAX,
+  headEnd,
+  parseHead,
+} from "./http_framing.ts";
+import { CONNECT_MS } from "./limits.ts";
+import type { Credentials } from "./protocol.ts";
+
+/**
+ * Asks for a path.
+ *
+ * @param server base URL, with a path or without
+ * @returns null where no connection was made within CONNECT_MS: nothing was asked. Deno.connect()
+ * tries the first address alone that a name has, and fetch() them all
+ * @throws TypeError where a header cannot be sent; the operating system's and TLS's errors;
+ * ApiFailure where the answer is none; the abort's reason
+ */
+export async function httpGet(
+  server: string,
+  pathAndQuery: string,
+  headers: Record<string, string>,
+  credentials: Credentials,
+  signal: AbortSignal,
+): Promise<Answer | null> {
+  const url = new URL(server + pathAndQuery);
+  const request = requestText(url, headers);
+  const conn = await connect(url, credentials, signal);
+  if (conn === null) return null;
+  const wire = new Wire(conn, signal);
+  try {
+    await wire.write(new TextEncoder().encode(request));
+    const { head, rest } = await readHead(wire);
+    return { ...head, body: new AnswerBody(wire, framingOf(head), rest) };
+  } catch (error) {
+    wire.close();
+    throw signal.aborted ? signal.reason : error;
+  }
+}
+
+/** @throws TypeError where a header's name or value is none, such as one with a line end */
+function requestText(url: URL, given: Record<string, string>): string {
+  const headers = new Headers({ ...given, connection: "close" });
+  const lines = Array.from(headers, ([name, value]) => `${name}: ${value}\r\n`);
+  return `GET ${url.pathname}${url.search} HTTP/1.1\r\nhost: ${url.host}\r\n${lines.join("")}\r\n`;
+}
+
+async function connect(
+  url: URL,
+  { caCerts, cert, key }: Credentials,
+  signal: AbortSignal,
+): Promise<Deno.Conn | null> {
+  const isSecure = url.protocol === "https:";
+  const to = {
+    hostname: url.hostname.replace(/^\[(.*)\]$/, "$1"),
+    port: Number(url.port || (isSecure ? 443 : 80)),
+  };
+  const pair = cert !== null && key !== null ? { cert, key } : {};
+  const connecting = isSecure
+    // As fetch() does without HTTP/2: some servers in front of an API server close without ALPN.
+    ? Deno.connectTls({ ...to, caCerts, ...pair, alpnProtocols: ["http/1.1"] })
+    : Deno.connect(to);
+  const waited = Promise.withResolvers<null>();
+  const giveUp = () => waited.resolve(null);
+  const timer = setTimeout(giveUp, CONNECT_MS);
+  signal.addEventListener("abort", giveUp, { once: true });
+  if (signal.aborted) giveUp();
+  const made = connecting.then(async (conn) => {
+    if (isSecure) await (conn as Deno.TlsConn).handshake();
+    return conn;
+  });
+  const conn = await Promise.race([made, waited.promise]).catch(() => null);
+  clearTimeout(timer);
+  signal.removeEventListener("abort", giveUp);
+  // Who gave up does not wait for a connection that comes late.
+  if (conn === null || signal.aborted) connecting.then(closeQuietly, () => {});
+  signal.throwIfAborted();
+  return conn;
+}
+
+/**
+ * A connection that an abort ends at once. Closing alone is not enough: Deno 2.8.3 leaves a read
+ * that is under way, and with it the socket, as it is (2.6.10 ends it). So the other side is told
+ * by a FIN, at which it closes, and whoever waits here is told by us.
+ */
+class Wire {
+  readonly #conn: Deno.Conn;
+  readonly #signal: AbortSignal;
+  readonly #abort = () => this.close();
+  #isClosed = false;
+  #endRead: ((end: null) => void) | null = null;
+
+  constructor(conn: Deno.Conn, signal: AbortSignal) {
+    this.#conn = conn;
+    this.#signal = signal;
+    signal.addEventListener("abort", this.#abort, { once: true });
+    if (signal.aborted) this.close();
+  }
+
+  /** Reads what is there, at least a byte; null at the end, ours too. One at a time. */
+  read(into: Uint8Array): Promise<number | null> {
+    if (this.isClosed) return Promise.resolve(null);
+    return new Promise((resolve, reject) => {
+      this.#endRead = resolve;
+      this.#conn.read(into).then(resolve, reject);
+    });
+  }
+
+  /** It was closed by us. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length;) at += await this.#conn.write(bytes.subarray(at));
+  }
+
+  /** Ends it, once; a read that is under way finds the end. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#signal.removeEventListener("abort", this.#abort);
+    this.#endRead?.(null);
+    closeQuietly(this.#conn);
+  }
+}
+
+/** Closes a connection whose other side may be gone. */
+function closeQuietly(conn: Deno.Conn): void {
+  const close = () => {
+    try {
+      conn.close();
+    } catch {
+      // It is closed.
+    }
+  };
+  conn.closeWrite().then(close, close);
+}
+
+/** The head of the answer, those of "100 Continue" and its like passed over, and what follows. */
+async function readHead(wire: Wire): Promise<{ head: AnswerHead; rest: Uint8Array }> {
+  const buffer = new Uint8Array(HEAD_BYTES_MAX);
+  for (let length = 0;;) {
+    const end = headEnd(buffer.subarray(0, length));
+    if (end >= 0) {
+      const head = parseHead(buffer.subarray(0, end));
+      if (head.status >= 200) return { head, rest: buffer.slice(end, length) };
+      buffer.copyWithin(0, end, length);
+      length -= end;
+      continue;
+    }
+    if (length === buffer.length) throw new ApiFailure("the answer's head is too long");
+    const count = await wire.read(buffer.subarray(length));
+    if (count === null) throw new ApiFailure("the connection ended before an answer came");
+    length += count;
+  }
+}
+
+/** The body of an answer; the connection is closed at its end. */
+class AnswerBody implements BodyReader {
+  readonly #wire: Wire;
+  readonly #framing: Framing;
+  /** Bytes that came with the head. */
+  #rest: Uint8Array;
+
+  constructor(wire: Wire, framing: Framing, rest: Uint8Array) {
+    this.#wire = wire;
+    this.#framing = framing;
+    this.#rest = rest;
+  }
+
+  async read(room: Uint8Array<ArrayBuffer>): Promise<BodyResult> {
+    try {
+      while (!this.#framing.isDone) {
+        const count = this.#rest.length > 0 ? this.#takeRest(room) : await this.#wire.read(room);
+        if (this.#wire.isClosed) return { done: true }; // Cancelled, or aborted: Body tells.
+        if (count === null) this.#framing.end();
+        const taken = count === null ? 0 : this.#framing.take(room, count);
+        if (taken > 0) return { done: false, value: room.subarray(0, taken) };
+      }
+    } catch (error) {
+      this.#wire.close();
+      throw error instanceof ApiFailure
+        ? error
+        : new ApiFailure(`the connection broke: ${messageOf(error)}`);
+    }
+    this.#wire.close();
+    return { done: true };
+  }
+
+  cancel(): Promise<void> {
+    this.#wire.close();
+    return Promise.resolve();
+  }
+
+  #takeRest(room: Uint8Array): number {
+    const count = Math.min(room.length, this.#rest.length);
+    room.set(this.#rest.subarray(0, count));
+    this.#rest = this.#rest.subarray(count);
+    return count;
+  }
+}
