@@ -161,14 +161,17 @@ export class BatchWriter {
   }
 
   /**
-   * For a reader that is about to wait for the network: what is new goes soon. Not at once, since
-   * each event of a WATCH comes in a chunk of its own, so in a read of its own, also in a burst.
+   * For a reader that is about to wait for the network: what is new goes at once, unless something
+   * went just before. So a single event waits for nothing, and a burst goes in few batches.
    */
   offer(): void {
-    if (this.#isClosed) return;
-    this.#timer ??= setTimeout(() => {
+    if (this.#isClosed || this.#timer !== undefined) return;
+    if (!this.#hasLines && !this.#hasMoved) return;
+    this.#postUnlessBehind();
+    if (this.#isDue) return; // It goes when a buffer comes back.
+    this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      this.#postUnlessBehind();
+      this.offer();
     }, BATCH_DELAY_MS);
   }
 

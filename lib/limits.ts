@@ -12,7 +12,7 @@ export const BATCH_BYTES = 256 * 1024;
 /** Most events in a batch; the index of that many stands at the head of the buffer. */
 export const BATCH_EVENTS_MAX = 1024;
 
-/** An event waits this long, ms, for others to travel with it. Main's sync interval is longer. */
+/** Between two batches that are not full, ms: what comes meanwhile travels together. */
 export const BATCH_DELAY_MS = 2;
 
 /**

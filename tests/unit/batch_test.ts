@@ -175,17 +175,26 @@ Deno.test("positions travel with the lines they cover, or alone; nothing new pos
   assertEquals(posted[1]!.positions, at("2"));
 });
 
-Deno.test("what is offered goes soon, and what comes until then goes with it", async () => {
-  const { writer, posted } = rig();
+Deno.test("what is offered goes at once, and what comes soon after goes together", async () => {
+  const { writer, posted } = rig(4);
   put(writer, eventOf(200, 1));
   const began = performance.now();
   writer.offer();
-  put(writer, eventOf(200, 2));
-  writer.offer();
-  assertEquals(posted.length, 0);
-  await until(() => posted.length > 0);
+  assertEquals(posted.length, 1);
+  for (const n of [2, 3]) {
+    put(writer, eventOf(200, n));
+    writer.offer();
+  }
+  assertEquals(posted.length, 1);
+  await until(() => posted.length > 1);
   assert(performance.now() - began >= BATCH_DELAY_MS - 1);
-  assertEquals(read(posted[0]!).lines.length, 2);
+  assertEquals(read(posted[1]!).lines.length, 2);
+  // After a while without news the next event goes at once again.
+  await new Promise((resolve) => setTimeout(resolve, 20 * BATCH_DELAY_MS));
+  put(writer, eventOf(200, 4));
+  writer.offer();
+  assertEquals(posted.length, 3);
+  writer.close();
 });
 
 Deno.test("while main is behind, the last buffer is filled instead of offered", async () => {
