@@ -15,7 +15,7 @@ import { ApiFailure, shown } from "./api_failure.ts";
 import { refusalBy } from "./api_refusal.ts";
 import { messageOf } from "./errors.ts";
 import { httpGet } from "./http_connection.ts";
-import { CREDENTIALS_WAIT_MS, DIRECT_AGAIN_MS, HEADER_TIMEOUT_MS } from "./limits.ts";
+import { CONNECT_MS, CREDENTIALS_WAIT_MS, DIRECT_AGAIN_MS, HEADER_TIMEOUT_MS } from "./limits.ts";
 import type { Credentials } from "./protocol.ts";
 import { VERSION } from "./version.ts";
 
@@ -23,6 +23,8 @@ import { VERSION } from "./version.ts";
 export interface ClientTimes {
   /** For the header of an answer. */
   headerMs: number;
+  /** Of that, for a connection of our own. */
+  connectMs: number;
   /** For new credentials, after a 401. */
   credentialsMs: number;
 }
@@ -30,6 +32,7 @@ export interface ClientTimes {
 /** See lib/limits.ts. */
 export const CLIENT_TIMES: Readonly<ClientTimes> = {
   headerMs: HEADER_TIMEOUT_MS,
+  connectMs: CONNECT_MS,
   credentialsMs: CREDENTIALS_WAIT_MS,
 };
 
@@ -160,7 +163,10 @@ export class ApiClient {
     try {
       const isDirect = !this.#hasProxy && performance.now() >= this.#fetchesUntilMs;
       const answer = isDirect
-        ? await httpGet(this.#server, pathAndQuery, headers, this.#credentials, signal)
+        ? await httpGet(this.#server + pathAndQuery, headers, this.#credentials, {
+          connectMs: this.#times.connectMs,
+          signal,
+        })
         : null;
       if (answer !== null) return answer;
       this.#http ??= makeHttpClient(this.#credentials);

@@ -19,28 +19,34 @@ import {
   headEnd,
   parseHead,
 } from "./http_framing.ts";
-import { CONNECT_MS } from "./limits.ts";
 import type { Credentials } from "./protocol.ts";
 
+/** Bounds of a request. */
+export interface HttpBounds {
+  /** For the connection and its TLS, ms. */
+  connectMs: number;
+  /** Ends the request, or the reading of its answer. */
+  signal: AbortSignal;
+}
+
 /**
- * Asks for a path.
+ * Asks for what a URL names.
  *
- * @param server base URL, with a path or without
- * @returns null where no connection was made within CONNECT_MS: nothing was asked. Deno.connect()
- * tries the first address alone that a name has, and fetch() them all
+ * @returns null where no connection was made in time: nothing was asked. Deno.connect() tries the
+ * first address alone that a name has, and fetch() them all
  * @throws TypeError where a header cannot be sent; the operating system's and TLS's errors;
  * ApiFailure where the answer is none; the abort's reason
  */
 export async function httpGet(
-  server: string,
-  pathAndQuery: string,
+  address: string,
   headers: Record<string, string>,
   credentials: Credentials,
-  signal: AbortSignal,
+  bounds: HttpBounds,
 ): Promise<Answer | null> {
-  const url = new URL(server + pathAndQuery);
+  const { signal } = bounds;
+  const url = new URL(address);
   const request = requestText(url, headers);
-  const conn = await connect(url, credentials, signal);
+  const conn = await connect(url, credentials, bounds);
   if (conn === null) return null;
   const wire = new Wire(conn, signal);
   try {
@@ -63,7 +69,7 @@ function requestText(url: URL, given: Record<string, string>): string {
 async function connect(
   url: URL,
   { caCerts, cert, key }: Credentials,
-  signal: AbortSignal,
+  { connectMs, signal }: HttpBounds,
 ): Promise<Deno.Conn | null> {
   const isSecure = url.protocol === "https:";
   const to = {
@@ -77,7 +83,7 @@ async function connect(
     : Deno.connect(to);
   const waited = Promise.withResolvers<null>();
   const giveUp = () => waited.resolve(null);
-  const timer = setTimeout(giveUp, CONNECT_MS);
+  const timer = setTimeout(giveUp, connectMs);
   signal.addEventListener("abort", giveUp, { once: true });
   if (signal.aborted) giveUp();
   const made = connecting.then(async (conn) => {

@@ -11,7 +11,7 @@ import { until, withServer } from "../fake/testing.ts";
 import { Pki } from "../support/pki.ts";
 
 const NONE: Credentials = { caCerts: [], cert: null, key: null, authorization: null };
-const TIMES = { headerMs: 2000, credentialsMs: 200 };
+const TIMES = { headerMs: 2000, connectMs: 1000, credentialsMs: 200 };
 const NOW = Date.parse("2026-01-02T03:04:05Z");
 
 async function withClient(
@@ -225,4 +225,73 @@ Deno.test("401 to several requests asks for credentials once, and all go on with
       assertEquals([asked.times, asked.refused], [1, 1]);
     });
   });
+});
+
+/** Puts something in the place of Deno.connect() while the test runs; returns how often it ran. */
+async function withConnect(
+  connect: (options: Deno.ConnectOptions) => Promise<Deno.TcpConn>,
+  test: () => Promise<void>,
+): Promise<number> {
+  const real = Deno.connect;
+  let calls = 0;
+  Deno.connect = ((options: Deno.ConnectOptions) => {
+    calls++;
+    return connect(options);
+  }) as typeof Deno.connect;
+  try {
+    await test();
+  } finally {
+    Deno.connect = real;
+  }
+  return calls;
+}
+
+Deno.test("without a proxy the connections are our own", async () => {
+  await withServer({}, async (server) => {
+    const real = Deno.connect;
+    const calls = await withConnect(real, async () => {
+      await withClient(server, NONE, async (client) => {
+        await textOf(await get(client));
+        await textOf(await get(client));
+      });
+    });
+    assertEquals(calls, 2);
+  });
+});
+
+// Deno.connect() tries the first address of a name alone: with a dead one in front of a living one
+// it never gets through.
+for (
+  const [what, connect] of [
+    ["is refused", () => Promise.reject(new Deno.errors.ConnectionRefused("refused"))],
+    ["leads nowhere", () => new Promise<Deno.TcpConn>(() => {})],
+  ] as const
+) {
+  Deno.test(`where a connection of our own ${what}, fetch() asks, and goes on to`, async () => {
+    await withServer({}, async (server) => {
+      await withClient(server, NONE, async (client) => {
+        const calls = await withConnect(connect, async () => {
+          await textOf(await get(client));
+          await textOf(await get(client));
+        });
+        assertEquals(calls, 1);
+        assertEquals(server.log.length, 2);
+      });
+    });
+  });
+}
+
+Deno.test("a server that cannot be reached by either way is asked by both each time", async () => {
+  const dead = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = dead.addr as Deno.NetAddr;
+  dead.close();
+  const client = new ApiClient(`http://127.0.0.1:${port}`, NONE, () => {}, TIMES);
+  const calls = await withConnect(Deno.connect, async () => {
+    for (let round = 0; round < 2; round++) {
+      const { message } = await assertRejects(() => get(client), ApiFailure);
+      assert(message.includes("refused"), message);
+    }
+  });
+  assertEquals(calls, 2);
+  client.close();
 });
