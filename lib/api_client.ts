@@ -42,7 +42,7 @@ export class ApiClient {
   readonly #askForCredentials: (areRefused: boolean) => void;
   readonly #times: ClientTimes;
   readonly #hasProxy: boolean;
-  /** fetch() reached the server where httpGet() did not: until then it asks, on performance.now(). */
+  /** Until then, on performance.now(), fetch() asks: it got through where httpGet() did not. */
   #fetchesUntilMs = 0;
   #credentials: Credentials;
   /** Counts the credentials that came. */

@@ -1,6 +1,6 @@
 /** A kubeconfig's cluster: what of it can be obeyed, and a sentence for what cannot. */
 
-import type { Cluster as KubeCluster } from "@kubernetes/client-node";
+import type { Cluster as KubeCluster } from "@kubernetes/client-node/dist/config_types.js";
 import { Buffer } from "node:buffer";
 import { readSource, type TextSource } from "./credentials.ts";
 import { UsageError } from "./errors.ts";

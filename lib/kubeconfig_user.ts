@@ -5,7 +5,7 @@
  * client-go. A client certificate goes along with any.
  */
 
-import type { User as KubeUser } from "@kubernetes/client-node";
+import type { User as KubeUser } from "@kubernetes/client-node/dist/config_types.js";
 import { dirname, isAbsolute, join } from "node:path";
 import type { CredentialSpec, TextSource } from "./credentials.ts";
 import { UsageError } from "./errors.ts";

@@ -174,10 +174,13 @@ Deno.test("a token that was replaced in time is used although the old one would 
     await scene.works();
     scene.writeSecret("token", NEW);
     await program.says("The credentials changed", 0, REREAD_MS);
-    await scene.reconnects();
-    await scene.works();
-    const shown = scene.server.log.map(({ request }) => request.headers.get("authorization"));
-    assertEquals([shown[0], shown.at(-1)], [`Bearer ${OLD}`, `Bearer ${NEW}`]);
+    const shown = () => scene.server.log.map(({ request }) => request.headers.get("authorization"));
+    // Main says so as it posts them: a WATCH that ends in that moment may still begin with the old.
+    for (let tries = 0; tries < 3 && shown().at(-1) !== `Bearer ${NEW}`; tries++) {
+      await scene.reconnects();
+      await scene.works();
+    }
+    assertEquals([shown()[0], shown().at(-1)], [`Bearer ${OLD}`, `Bearer ${NEW}`]);
     assert(!program.stderr.includes("401"));
     await scene.end();
   }));

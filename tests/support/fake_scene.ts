@@ -33,6 +33,9 @@ export async function withFakeScene(body: (scene: FakeScene) => Promise<void>): 
         return program;
       };
       await body({ server, state, destination, where, start });
+    } catch (error) {
+      for (const { stderr } of programs) console.error(`The program said:\n${stderr}`);
+      throw error;
     } finally {
       for (const program of programs) await program.kill();
       await server.close();

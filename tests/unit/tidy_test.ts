@@ -120,7 +120,8 @@ Deno.test("lib/ imports itself, node: and the packages of deno.json, and main.ts
     );
   const wrong = lib.flatMap(importsOf)
     .filter((specifier) => !/^(\.\/[a-z0-9_]+\.ts$|node:)/.test(specifier))
-    .filter((specifier) => !(specifier in imports));
+    // A key that ends with a slash stands for all of a package's files.
+    .filter((specifier) => !(specifier.replace(/\/dist\/.*/, "/") in imports));
   assertEquals(wrong, []);
   assertEquals(importsOf("main.ts").filter((path) => !path.startsWith("./lib/")), []);
 });
@@ -163,7 +164,9 @@ Deno.test("the stand-ins have the names of the packages, and npm's are the same"
 Deno.test("deno.lock knows every package of deno.json, and each npm one with its version", () => {
   const { imports } = JSON.parse(read("deno.json"));
   const lock = JSON.parse(read("deno.lock"));
-  const named = Object.values(imports) as string[];
+  const named = [
+    ...new Set(Object.values<string>(imports).map((to) => to.replace(/^npm:\/(.*)\/$/, "npm:$1"))),
+  ];
   const npm = named.filter((specifier) => specifier.startsWith("npm:"));
   assertEquals(npm.filter((specifier) => lock.specifiers[specifier] === undefined), []);
   assertEquals(lock.workspace.dependencies, named.sort());
