@@ -7,9 +7,7 @@
  */
 
 import { invariant } from "./errors.ts";
-
-/** Size of the window, bytes, while units are of ordinary size. */
-export const WINDOW_BYTES = 64 * 1024;
+import { WINDOW_BYTES } from "./limits.ts";
 
 /** One read at a time: room(), the read, fill(), then work on `bytes` until more are needed. */
 export class ByteWindow {

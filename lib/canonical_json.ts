@@ -17,9 +17,7 @@ import {
   OPEN_OBJECT,
   QUOTE,
 } from "./json_bytes.ts";
-
-/** The Event object is level 1. Real ones have about 8; it bounds the recursion of valueEnd(). */
-const DEPTH_MAX = 32;
+import { FAST_NESTING_MAX } from "./limits.ts";
 
 const MINUS = 0x2d;
 const ZERO = 0x30;
@@ -123,7 +121,7 @@ function valueEnd(bytes: Uint8Array, start: number, end: number, depth: number):
   const isObject = bytes[start] === OPEN_OBJECT;
   if (!isObject && bytes[start] !== OPEN_ARRAY) return scalarEnd(bytes, start, end);
   const close = isObject ? CLOSE_OBJECT : CLOSE_ARRAY;
-  if (depth >= DEPTH_MAX) return -1;
+  if (depth >= FAST_NESTING_MAX) return -1;
   if (bytes[start + 1] === close) return start + 2;
   let at = start;
   do {

@@ -10,15 +10,10 @@
 
 import type { FileReport } from "./file_report.ts";
 import { KeySet } from "./key_set.ts";
+import { EXAMPLES_MAX, EXCERPT_BYTES } from "./limits.ts";
 import { LineKeys } from "./line_keys.ts";
 import type { Line, LineFile } from "./line_reader.ts";
 import { type IdentityMode, LANES_OF } from "./protocol.ts";
-
-/** Of each kind of finding as many are shown; all are counted. */
-const EXAMPLES_MAX = 10;
-
-/** Bytes of a line that are shown of it. */
-const EXCERPT_BYTES = 80;
 
 /** Findings: how many, and the first 10. */
 export interface Findings<T> {

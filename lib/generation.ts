@@ -27,6 +27,7 @@ import {
   slotOffset,
 } from "./generation_format.ts";
 import type { Io, IoFile } from "./io.ts";
+import { ZEROS_BYTES } from "./limits.ts";
 
 export type { GenerationHeader } from "./generation_format.ts";
 
@@ -256,7 +257,7 @@ function seedLanes(seed: Uint8Array): Uint32Array {
 
 /** Writes zeros, so that the blocks are really there. */
 function writeZeros(file: IoFile, from: number, end: number): void {
-  const zeros = new Uint8Array(Math.min(end - from, 1024 * 1024));
+  const zeros = new Uint8Array(Math.min(end - from, ZEROS_BYTES));
   for (let offset = from; offset < end; offset += zeros.length) {
     file.writeAt(zeros.subarray(0, Math.min(zeros.length, end - offset)), offset);
   }

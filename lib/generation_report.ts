@@ -14,12 +14,10 @@ import {
   SECTORS_OFFSET,
 } from "./generation_format.ts";
 import type { Io, IoFile } from "./io.ts";
+import { SECTORS_READ } from "./limits.ts";
 import type { IdentityMode } from "./protocol.ts";
 import { readFrom } from "./read_only.ts";
 import { lookAgain } from "./second_look.ts";
-
-/** Sectors that are read at once. */
-const SECTORS_AT_ONCE = 2048;
 
 /** A generation as its file is now. What a running instance holds is at most 10 s ahead of it. */
 export interface GenerationReport {
@@ -93,7 +91,7 @@ async function readSectors(
 ): Promise<{ keys: number; damaged: number }> {
   const { sectors } = header.shape;
   const seedCrc = crc32(header.seed);
-  const buffer = new Uint8Array(SECTORS_AT_ONCE * SECTOR_BYTES);
+  const buffer = new Uint8Array(SECTORS_READ * SECTOR_BYTES);
   let keys = 0;
   /** Counts the sectors in [first, end); returns those that are wrong. */
   const count = (first: number, end: number): number[] => {
@@ -109,8 +107,8 @@ async function readSectors(
     return wrong;
   };
   let wrong: number[] = [];
-  for (let first = 0; first < sectors; first += SECTORS_AT_ONCE) {
-    wrong.push(...count(first, Math.min(sectors, first + SECTORS_AT_ONCE)));
+  for (let first = 0; first < sectors; first += SECTORS_READ) {
+    wrong.push(...count(first, Math.min(sectors, first + SECTORS_READ)));
   }
   if (wrong.length > 0) {
     await lookAgain(io, () => {

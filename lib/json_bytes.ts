@@ -6,12 +6,7 @@
  */
 
 import { type JsonTree, parseTree } from "./json_tree.ts";
-
-/**
- * Deepest nesting that is read. An Event has about 8 levels (its managedFields); the bound keeps
- * recursion off the end of the stack, at the same depth on every machine.
- */
-export const NESTING_MAX = 1000;
+import { NESTING_MAX } from "./limits.ts";
 
 /** Bytes of JSON's grammar. */
 export const QUOTE = 0x22;

@@ -1,7 +1,7 @@
 /**
- * Every bound of what others send and of what we wait for, with its reason and what happens when it
- * is reached. What a file's format fixes stands with the format, what a setting may be in
- * lib/settings.ts, and how a pipe is tried again in lib/pipe_destination.ts.
+ * Every bound of what others send, of what is held in memory and of what we wait for, with its
+ * reason and what happens when it is reached. What a file's format fixes stands with the format,
+ * and what a setting may be in lib/settings.ts (tests/unit/tidy_test.ts looks for others).
  */
 
 /**
@@ -28,6 +28,32 @@ export const POOL_BUFFERS = 8;
 export const LINE_BYTES_MAX = 16 * 1024 * 1024;
 
 /**
+ * Bytes of a line that `check` keeps; what is beyond them is only counted. No line of ours is
+ * longer, even where one was spelled with more escapes than it came with; and an object cut short
+ * is none, so a longer line is told as torn.
+ */
+export const LINE_KEPT_BYTES_MAX = 2 * LINE_BYTES_MAX;
+
+/**
+ * Size of the buffer that a connection is read into, bytes, while lines are of ordinary size. It
+ * doubles until a quarter of it is free, up to the longest line, and shrinks by the same rule.
+ */
+export const WINDOW_BYTES = 64 * 1024;
+
+/**
+ * Deepest nesting of JSON that is read. An Event has about 8 levels (its managedFields); the bound
+ * keeps recursion off the end of the stack, at the same depth on every machine. What is deeper is
+ * no Event: as a line that cannot be read.
+ */
+export const NESTING_MAX = 1000;
+
+/**
+ * The same for the fast way through JSON (lib/canonical_json.ts), whose recursion is bounded too.
+ * What is deeper goes the slow way.
+ */
+export const FAST_NESTING_MAX = 32;
+
+/**
  * Longest top-level key or value of a LIST other than its items, bytes: the whole of it is held. A
  * longer one ends the LIST, which is tried again.
  */
@@ -41,6 +67,12 @@ export const LIST_BAD_ITEM_TRIES = 2;
 
 /** Longest text of a server that is put into a message, characters; the rest is cut off. */
 export const SERVER_TEXT_MAX = 500;
+
+/**
+ * Bookmarks of one watch that the log tells of. Servers send one a minute, or none; one that sends
+ * a flood would make as many messages to main, which nothing holds back. More are not told.
+ */
+export const BOOKMARKS_TOLD_MAX = 20;
 
 /** Events a page of a LIST (client-go's pager.go uses the same). */
 export const LIST_PAGE_EVENTS = 500;
@@ -161,6 +193,43 @@ export const PENDING_KEYS_MAX = 65_536;
 /** A destination whose path vanished is made again after this, ms, unless SIGHUP comes first. */
 export const VANISHED_WAIT_MS = 5_000;
 
+/** First wait before a full FIFO or standard output is tried again, ms; doubled each time. */
+export const PIPE_FULL_FIRST_MS = 1;
+/** Longest such wait, ms: a reader that took its time is noticed that soon. */
+export const PIPE_FULL_MAX_MS = 50;
+/** First wait for somebody to read a FIFO, ms; doubled each time. */
+export const PIPE_READER_FIRST_MS = 50;
+/** Longest such wait, ms. */
+export const PIPE_READER_MAX_MS = 1_000;
+/** A pipe that is full for this long, ms, is worth a line in the log; a busy reader is not. */
+export const PIPE_FULL_SAID_MS = 1_000;
+
+/**
+ * How long flock(2) may take before the lock counts as held, ms, where only a waiting one exists
+ * (before Deno 2.7). Then another process has it, and ours ends with 65.
+ */
+export const LOCK_WAIT_MS = 300;
+
+/** Bytes of a file of lines that are read at once, so that memory does not grow with the file. */
+export const FILE_READ_BYTES = 64 * 1024;
+/** Sectors of a generation that `status` reads at once, 1 MiB, for the same reason. */
+export const SECTORS_READ = 2048;
+/** Zeros that are written to a new generation at once, bytes, for the same reason. */
+export const ZEROS_BYTES = 1024 * 1024;
+
+/**
+ * Looks after the first one, before what looks wrong beside a running instance counts as wrong
+ * (lib/second_look.ts).
+ */
+export const LOOKS_AGAIN = 4;
+/** Between two looks, ms. The writes that may be seen half done take far less. */
+export const LOOK_MS = 100;
+
+/** Of each kind of finding `check` shows as many; all are counted. */
+export const EXAMPLES_MAX = 10;
+/** Bytes of a line that `check` shows of it; the rest is left out. */
+export const EXCERPT_BYTES = 80;
+
 /** First delay before a write that found no space is tried again, ms; doubled each time. */
 export const TROUBLE_FIRST_MS = 100;
 /** Longest such delay, ms. */
@@ -174,3 +243,9 @@ export const SUMMARY_MS = 5 * 60_000;
 
 /** After a stop signal, ms: what is not finished by then is left to the next start's recovery. */
 export const STOP_MS = 3_000;
+
+/**
+ * From the stop signal to the end of the process, ms, however it stands then: a write that hangs in
+ * the kernel must not keep it. Below 5 s, the shortest patience of a supervisor in use.
+ */
+export const EXIT_MS = STOP_MS + 1_500;

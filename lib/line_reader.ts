@@ -7,18 +7,9 @@
 
 import { codeOf, IoError, messageOf } from "./errors.ts";
 import type { Io, IoFile } from "./io.ts";
-import { LINE_BYTES_MAX } from "./limits.ts";
+import { FILE_READ_BYTES, LINE_KEPT_BYTES_MAX } from "./limits.ts";
 import { openToRead, readError } from "./read_only.ts";
 import { lookAgain } from "./second_look.ts";
-
-/** Bytes that are read at once. */
-const CHUNK_BYTES = 64 * 1024;
-
-/**
- * Bytes of a line that are kept; what is beyond them is only counted. No line of ours is longer,
- * even where one was spelled with more escapes than it came with; and an object cut short is none.
- */
-const KEPT_BYTES_MAX = 2 * LINE_BYTES_MAX;
 
 const NEWLINE = 0x0a;
 
@@ -126,7 +117,7 @@ export class LineFile {
 
   *#rawChunks(): Generator<Uint8Array<ArrayBuffer>> {
     for (let offset = 0; offset < this.size;) {
-      const chunk = new Uint8Array(Math.min(CHUNK_BYTES, this.size - offset));
+      const chunk = new Uint8Array(Math.min(FILE_READ_BYTES, this.size - offset));
       const read = this.#readAt(chunk, offset);
       if (read === 0) return; // Somebody cut it.
       yield chunk.subarray(0, read);
@@ -138,7 +129,7 @@ export class LineFile {
   #lineAt(offset: number): Uint8Array | "unfinished" | null {
     const { size } = this.#file.stat();
     if (size <= offset) return null;
-    const bytes = new Uint8Array(Math.min(size - offset, KEPT_BYTES_MAX));
+    const bytes = new Uint8Array(Math.min(size - offset, LINE_KEPT_BYTES_MAX));
     const end = bytes.subarray(0, this.#readAt(bytes, offset)).indexOf(NEWLINE);
     return end < 0 ? "unfinished" : bytes.subarray(0, end + 1);
   }
@@ -156,7 +147,7 @@ export class LineFile {
 class LineCutter {
   readonly #visit: (line: Line) => boolean;
   /** The beginning of a line whose end has not come, as far as it is kept. */
-  #kept = new Uint8Array(CHUNK_BYTES);
+  #kept = new Uint8Array(FILE_READ_BYTES);
   /** Bytes of it that came, kept or not. */
   #unfinished = 0;
   #offset = 0;
@@ -195,7 +186,7 @@ class LineCutter {
   finish(isUnfinished: boolean): boolean {
     const length = this.#unfinished;
     this.#unfinished = 0;
-    return this.#give(this.#kept, 0, Math.min(length, KEPT_BYTES_MAX), length, isUnfinished);
+    return this.#give(this.#kept, 0, Math.min(length, LINE_KEPT_BYTES_MAX), length, isUnfinished);
   }
 
   /** Forgets what came of the line: it is given again from its beginning. */
@@ -216,10 +207,12 @@ class LineCutter {
   }
 
   #keep(part: Uint8Array): void {
-    const from = Math.min(this.#unfinished, KEPT_BYTES_MAX);
-    const end = Math.min(from + part.length, KEPT_BYTES_MAX);
+    const from = Math.min(this.#unfinished, LINE_KEPT_BYTES_MAX);
+    const end = Math.min(from + part.length, LINE_KEPT_BYTES_MAX);
     if (end > this.#kept.length) {
-      const larger = new Uint8Array(Math.min(KEPT_BYTES_MAX, Math.max(end, 2 * this.#kept.length)));
+      const larger = new Uint8Array(
+        Math.min(LINE_KEPT_BYTES_MAX, Math.max(end, 2 * this.#kept.length)),
+      );
       larger.set(this.#kept.subarray(0, from));
       this.#kept = larger;
     }

@@ -10,18 +10,18 @@
 
 import { codeOf, IoError, messageOf } from "./errors.ts";
 import type { Io, IoPipe } from "./io.ts";
+import {
+  PIPE_FULL_FIRST_MS,
+  PIPE_FULL_MAX_MS,
+  PIPE_FULL_SAID_MS,
+  PIPE_READER_FIRST_MS,
+  PIPE_READER_MAX_MS,
+} from "./limits.ts";
 import { log } from "./log.ts";
 import { passes, Trouble } from "./trouble.ts";
 
 /** POSIX lets a write of this many bytes to a pipe go whole (Linux: 4096). */
 export const PIPE_BUF = 4096;
-
-/** First and longest wait before a full FIFO is tried again, ms. */
-const FULL_WAIT_MS = { first: 1, longest: 50 };
-/** First and longest wait for a reader, ms. */
-const READER_WAIT_MS = { first: 50, longest: 1000 };
-/** A pipe that is full for this long, ms, is worth a line in the log; a busy reader is not. */
-const FULL_SAID_MS = 1000;
 
 const NEVER = new AbortController().signal;
 
@@ -88,19 +88,19 @@ export class StdoutDestination implements PipeDestination {
   }
 
   async write(bytes: Uint8Array, abandon: AbortSignal): Promise<boolean> {
-    let waitMs = FULL_WAIT_MS.first;
+    let waitMs = PIPE_FULL_FIRST_MS;
     for (let written = 0; written < bytes.length;) {
       if (written === 0 && abandon.aborted) return false;
       try {
         // No more at once: of a longer write, Deno does not tell what went before EAGAIN.
         written += await this.#writeSome(bytes.subarray(written, written + PIPE_BUF));
-        waitMs = FULL_WAIT_MS.first;
+        waitMs = PIPE_FULL_FIRST_MS;
       } catch (error) {
         // Whoever shares our standard output made it non-blocking, and it is full.
         if (codeOf(error) === "EAGAIN") {
-          this.#sayFull(FULL_SAID_MS);
+          this.#sayFull(PIPE_FULL_SAID_MS);
           await this.#io.sleep(waitMs, abandon);
-          waitMs = Math.min(2 * waitMs, FULL_WAIT_MS.longest);
+          waitMs = Math.min(2 * waitMs, PIPE_FULL_MAX_MS);
         } else if (passes(error)) {
           await this.#trouble.pause(error, NEVER, abandon);
         } else throw new IoError(`Cannot write to standard output: ${messageOf(error)}`);
@@ -112,8 +112,8 @@ export class StdoutDestination implements PipeDestination {
   release(): void {}
 
   async #writeSome(bytes: Uint8Array): Promise<number> {
-    this.#sayFull(FULL_SAID_MS); // The time runs from here on.
-    const cancel = this.#io.after(FULL_SAID_MS, () => this.#sayFull(0));
+    this.#sayFull(PIPE_FULL_SAID_MS); // The time runs from here on.
+    const cancel = this.#io.after(PIPE_FULL_SAID_MS, () => this.#sayFull(0));
     try {
       const written = await this.#io.writeStdout(bytes);
       this.#stall.over("standard output");
@@ -162,7 +162,7 @@ export class FifoDestination implements PipeDestination {
   }
 
   async #writeAll(bytes: Uint8Array, abandon: AbortSignal): Promise<boolean> {
-    const wait = { full: FULL_WAIT_MS.first, reader: READER_WAIT_MS.first };
+    const wait = { full: PIPE_FULL_FIRST_MS, reader: PIPE_READER_FIRST_MS };
     for (let written = 0; written < bytes.length;) {
       // A line that is half in goes on: its reader would find the next one in the middle of it.
       const signal = written === 0 ? abandon : undefined;
@@ -171,16 +171,16 @@ export class FifoDestination implements PipeDestination {
         this.#pipe ??= this.#io.openPipe(this.path);
         // No more at once: of a longer write, Deno does not tell what went before EAGAIN.
         written += this.#pipe.write(bytes.subarray(written, written + PIPE_BUF));
-        wait.full = FULL_WAIT_MS.first;
-        wait.reader = READER_WAIT_MS.first;
+        wait.full = PIPE_FULL_FIRST_MS;
+        wait.reader = PIPE_READER_FIRST_MS;
         this.#stall.over(`the FIFO ${this.path}`);
       } catch (error) {
         const code = codeOf(error);
         if (code === "EAGAIN") {
           const why = `The FIFO ${this.path} is full: its reader does not read.`;
-          this.#stall.waits(why, FULL_SAID_MS);
+          this.#stall.waits(why, PIPE_FULL_SAID_MS);
           await this.#io.sleep(wait.full, signal);
-          wait.full = Math.min(2 * wait.full, FULL_WAIT_MS.longest);
+          wait.full = Math.min(2 * wait.full, PIPE_FULL_MAX_MS);
         } else if (code === "ENXIO" || code === "EPIPE" || code === "ENOENT") {
           // Without a reader the descriptor stays: whoever opens the FIFO next goes on reading.
           const isGone = code === "ENOENT";
@@ -189,7 +189,7 @@ export class FifoDestination implements PipeDestination {
             : `Nobody reads the FIFO ${this.path}.`;
           this.#stall.waits(why, 0);
           await this.#io.sleep(wait.reader, signal);
-          wait.reader = Math.min(2 * wait.reader, READER_WAIT_MS.longest);
+          wait.reader = Math.min(2 * wait.reader, PIPE_READER_MAX_MS);
         } else {
           throw new IoError(
             `Cannot write to the FIFO ${JSON.stringify(this.path)}: ${messageOf(error)}`,

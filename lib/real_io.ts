@@ -5,11 +5,7 @@
 
 import fs from "node:fs";
 import type { FileStat, Io, IoFile, IoPipe, OpenOptions, Timer } from "./io.ts";
-
-/**
- * How long flock(2) may take before the lock counts as held, ms, where only a waiting one exists.
- */
-const LOCK_WAIT_MS = 300;
+import { LOCK_WAIT_MS } from "./limits.ts";
 
 class RealFile implements IoFile {
   readonly #file: Deno.FsFile;

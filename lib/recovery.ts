@@ -11,6 +11,7 @@ import { codeOf, IoError, messageOf } from "./errors.ts";
 import { tailHash } from "./file_destination.ts";
 import type { Io, IoFile } from "./io.ts";
 import { findFile, type Found } from "./known_file.ts";
+import { FILE_READ_BYTES } from "./limits.ts";
 import { LineKeys } from "./line_keys.ts";
 import { log } from "./log.ts";
 import { folderOf } from "./paths.ts";
@@ -21,9 +22,6 @@ import type { Ring } from "./ring.ts";
 import { inStateFolder } from "./state_folder.ts";
 import { surely } from "./trouble.ts";
 import { writeAnew } from "./unsynced.ts";
-
-/** Bytes of the tail that are read at once. */
-const CHUNK_BYTES = 64 * 1024;
 
 const NEWLINE = 0x0a;
 
@@ -150,7 +148,7 @@ export function eachLine(
   from: number,
   visit: (bytes: Uint8Array, start: number, end: number, offset: number) => void,
 ): void {
-  let buffer = new Uint8Array(CHUNK_BYTES);
+  let buffer = new Uint8Array(FILE_READ_BYTES);
   let kept = 0;
   for (let offset = from;;) {
     if (kept === buffer.length) {
@@ -199,7 +197,7 @@ function examineTail(file: IoFile, from: number, size: number): Tail {
 
 /** Writes the tail where it is once more and syncs it. */
 function rewriteInPlace(file: IoFile, path: string, from: number): void {
-  const buffer = new Uint8Array(CHUNK_BYTES);
+  const buffer = new Uint8Array(FILE_READ_BYTES);
   for (let offset = from;;) {
     const read = file.readAt(buffer, offset);
     if (read === 0) break;

@@ -4,12 +4,7 @@
  */
 
 import type { Io } from "./io.ts";
-
-/** Looks after the first one, before what looks wrong counts as wrong. */
-const LOOKS_AGAIN = 4;
-
-/** Between two looks, ms. The writes that may be seen half done take far less. */
-const LOOK_MS = 100;
+import { LOOK_MS, LOOKS_AGAIN } from "./limits.ts";
 
 /** What `look` sees: the first that is right, else the last after some tries. */
 export async function lookAgain<T>(

@@ -5,10 +5,7 @@
  * a start that is cut off is started over.
  */
 
-import { STOP_MS } from "./limits.ts";
-
-/** Beyond the time that the end may take, ms, the process ends however it stands. */
-const EXIT_MS = STOP_MS + 1500;
+import { EXIT_MS } from "./limits.ts";
 
 const STOP_SIGNALS = ["SIGTERM", "SIGINT", "SIGQUIT"] as const;
 

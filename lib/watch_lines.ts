@@ -13,13 +13,12 @@ import {
   excerpt,
   fieldRange,
   FormatError,
-  NESTING_MAX,
   parseJson,
   printable,
   skipSpace,
 } from "./json_bytes.ts";
 import { JsonNumber, type JsonTree } from "./json_tree.ts";
-import { LINE_BYTES_MAX } from "./limits.ts";
+import { LINE_BYTES_MAX, NESTING_MAX } from "./limits.ts";
 import type { IdentityMode } from "./protocol.ts";
 
 const LINE_FEED = 0x0a;

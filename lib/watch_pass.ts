@@ -13,6 +13,7 @@ import type { Body } from "./answer_body.ts";
 import { ApiFailure, failureOfError, isVersionRefused } from "./api_failure.ts";
 import type { Timer } from "./io.ts";
 import { FormatError } from "./json_bytes.ts";
+import { BOOKMARKS_TOLD_MAX } from "./limits.ts";
 import { StallCheck } from "./stall_check.ts";
 import { Intake, selectorQuery, Stopped, type WatchContext } from "./watch_context.ts";
 import { readWatchLine, type WatchLine, WatchLines, type WatchStatus } from "./watch_lines.ts";
@@ -64,9 +65,6 @@ export interface WatchHooks {
   /** The first event is not the witness: the history before it was not shown. */
   onOtherHistory(reason: string): void;
 }
-
-/** Bookmarks of one watch that the log tells of. Servers send one a minute, or none. */
-const BOOKMARKS_TOLD_MAX = 20;
 
 /** See the head of this file. */
 export class WatchPass {

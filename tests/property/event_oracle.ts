@@ -19,7 +19,7 @@ export function runs(usual: number): number {
 /** Where str.splitlines() of Python splits, which is more than any other splitter that we know. */
 const LINE_ENDS = new Set("\n\r\v\f\x1c\x1d\x1e\u0085\u2028\u2029");
 
-/** Deeper objects and arrays are refused (lib/json_bytes.ts), so that no stack ends. */
+/** Deeper objects and arrays are refused (lib/limits.ts), so that no stack ends. */
 const NESTING_MAX = 1000;
 
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

@@ -5,8 +5,8 @@
 
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { WINDOW_BYTES } from "../../lib/byte_window.ts";
 import { FormatError } from "../../lib/json_bytes.ts";
+import { WINDOW_BYTES } from "../../lib/limits.ts";
 import { ListItems, type ListMetadata } from "../../lib/list_items.ts";
 import { cutAt, feed, singleBytes } from "./byob.ts";
 import { canonical, readTree, type Tree } from "./reference_identity.ts";

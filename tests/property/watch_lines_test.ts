@@ -5,9 +5,9 @@
 
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { WINDOW_BYTES } from "../../lib/byte_window.ts";
 import { EventScan } from "../../lib/event_scan.ts";
 import { FormatError } from "../../lib/json_bytes.ts";
+import { WINDOW_BYTES } from "../../lib/limits.ts";
 import { readWatchLine, WatchLines } from "../../lib/watch_lines.ts";
 import { cutAt, feed, singleBytes } from "./byob.ts";
 

@@ -1,17 +1,18 @@
 /**
- * `deno task soak [--minutes=N] [--seed=N]`: the real program among random faults of network, disk
+ * `deno task soak [--minutes=N] [--seed=N] [--break]`: the real program among random faults of network, disk
  * and process at once, and at the end its lines against all that the API server ever stored.
  *
  * A seed draws the same faults and the same load again; what they meet depends on the timing of
  * processes, which differs each time. Exit status 0 only if nothing is lost, repeated or torn, and
- * the program never ended by itself. Else all files are kept.
+ * the program never ended by itself. Else all files are kept. With --break a line is taken away and
+ * another written twice before that, and the status is 0 only if both were noticed.
  */
 
 import { parseArgs } from "node:util";
 import { programCommand, TEST_BINARY } from "../support/binary.ts";
 import { MOUNT_HOW } from "../support/mount.ts";
 import { prepareProgram } from "../real/prepare.ts";
-import { isWell, soakText } from "./report.ts";
+import { isNoticed, isWell, soakText } from "./report.ts";
 import { soak } from "./soak.ts";
 
 const MINUTES = 3;
@@ -29,7 +30,11 @@ function numberOf(name: string, given: string | undefined, otherwise: number): n
 }
 
 const { values } = parseArgs({
-  options: { minutes: { type: "string" }, seed: { type: "string" } },
+  options: {
+    minutes: { type: "string" },
+    seed: { type: "string" },
+    break: { type: "boolean", default: false },
+  },
 });
 const minutes = numberOf("minutes", values.minutes, MINUTES);
 const seed = numberOf("seed", values.seed, crypto.getRandomValues(new Uint32Array(1))[0]!);
@@ -56,10 +61,12 @@ try {
     minutes,
     onProgress: (text) => console.log(text),
     signal: interrupted.signal,
+    breaks: values.break,
   });
   if (!report.hasDisks) console.log(`No faults of disks. To have them, ${MOUNT_HOW}.`);
   console.log(soakText(report));
-  well = isWell(report);
+  well = values.break ? isNoticed(report) : isWell(report);
+  if (values.break) console.log(`What was broken was ${well ? "" : "NOT "}noticed.`);
 } catch (error) {
   console.log(error instanceof Error ? error.stack : error);
 }

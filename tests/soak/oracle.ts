@@ -1,12 +1,21 @@
 /**
  * Which occurrences must be in the files, and why those that are not may be missing.
  *
- * An occurrence must be there if it lives at the end, or if the server showed it to a program that
- * then had the time to write it, or if the server would have shown it to whoever asks where it left
- * off. It may be missing only where the server could not show it any more: its revision was taken
- * away by a restore of etcd before that; its number is one that the history before the restore had
- * given to something else, so that a watch which stood behind it could not see it; or a watch that
- * stood before it was refused, and the state was gone when the program came back.
+ * An occurrence is lost if it lives at the end, whatever was restored; if a LIST or a WATCH showed
+ * it to a program that then had the time to write it, or that wrote what the same WATCH showed
+ * after it; or if a WATCH began behind it though the server would have shown it. It may be missing
+ * for one of three reasons:
+ *
+ * - *taken back by a restore*: a restore of etcd took it away before a watch had come past it;
+ * - *hidden by a restore*: it was stored between a restore and the first LIST that told us of it,
+ *   under a number that had been shown to us before the restore (so that a watch which went on from
+ *   there could not see it), and was overwritten or gone by then;
+ * - *not shown by any watch*: those that stood before it were refused (compacted, or a fault of the
+ *   server's), and the state was overwritten or gone when a LIST came.
+ *
+ * A repeated line is never excused: two writes of one content are one occurrence, whichever history
+ * they are of. How much all this lets pass is counted, too: of the lines that are there, those
+ * whose loss would have been noticed.
  */
 
 import type { StoredRevision } from "../fake/storage.ts";
@@ -15,6 +24,8 @@ import type { Asked, ServerRecord, Shown } from "./record.ts";
 
 /** What was shown is written within this, ms, where nothing holds the program up. */
 const WRITTEN_MS = 10_000;
+/** So long after it was met, ms, a position is in the checkpoint (CHECKPOINT_MS). */
+const STORED_MS = 12_000;
 /** So many failures at one resourceVersion are as good as a refusal (VERSION_FAILURES_MAX). */
 const FAILURES_MAX = 3;
 
@@ -38,6 +49,8 @@ export interface Verdict {
   /** Lines that tell what never was. */
   unexpected: number;
   excused: Map<Excuse, number>;
+  /** Of the occurrences that are there, those that would be lost if they were not. */
+  noticeable: number;
   /** What is wrong, for people. */
   wrong: string[];
 }
@@ -53,7 +66,11 @@ export class Oracle {
   /** Entries (their places in the log) by content. */
   readonly #entries = new Map<string, number[]>();
   readonly #tokens = new Set<string>();
-  #shown = new Map<StoredRevision, Shown[]>();
+  readonly #shown: Map<StoredRevision, Shown[]>;
+  /** Before which of its lines a WATCH was surely read. */
+  readonly #readBefore = new Map<Asked, number>();
+  /** For each restore, when the position of what came after it was stored. */
+  readonly #renewedMs: number[];
 
   /**
    * @param lives of the program
@@ -71,14 +88,14 @@ export class Oracle {
       else same.push(index);
     });
     for (const { request } of record.asked) this.#tokens.add(request.query.get("continue") ?? "");
+    this.#shown = Map.groupBy(record.shown, ({ entry }) => entry);
+    this.#renewedMs = record.rewinds.map(({ atMs }) => this.#renewalAfter(atMs));
   }
 
   /** Judges what the files hold. */
   judge(ledger: Ledger): Verdict {
     const missing = [...this.#entries.keys()].filter((hash) => !ledger.has(hash));
-    const wanted = new Set(missing.flatMap((hash) => this.#entriesOf(hash)));
-    const shown = this.#record.shown.filter(({ entry }) => wanted.has(entry));
-    this.#shown = Map.groupBy(shown, ({ entry }) => entry);
+    this.#findRead(ledger);
     const excused = new Map<Excuse, number>();
     const wrong = [...ledger.wrong];
     let lost = 0;
@@ -92,13 +109,62 @@ export class Oracle {
       if (this.#entries.has(hash)) continue;
       if (unexpected++ < SHOWN_MAX) wrong.push(`never was: ${ledger.placeOf(hash)}`);
     }
+    let noticeable = 0;
+    for (const [hash, indices] of this.#entries) {
+      if (ledger.has(hash) && this.#whyMissing(indices).excuse === null) noticeable++;
+    }
     const { lines, repeated, torn } = ledger;
     const occurrences = this.#entries.size;
-    return { occurrences, lines, lost, repeated, torn, unexpected, excused, wrong };
+    return { occurrences, lines, lost, repeated, torn, unexpected, excused, noticeable, wrong };
   }
 
-  #entriesOf(hash: string): StoredRevision[] {
-    return this.#entries.get(hash)!.map((index) => this.#record.server.revisions[index]!);
+  /**
+   * A WATCH is read in order, and its lines are written in that order: what it showed before a line
+   * that is there, and that nothing else showed, was read. Two such lines of two events are asked
+   * for, since a fault may send the versions of one event past the record.
+   */
+  #findRead(ledger: Ledger): void {
+    const last = new Map<Asked, { key: string; index: number }[]>();
+    for (const [hash, indices] of this.#entries) {
+      if (!ledger.has(hash)) continue;
+      const all = indices.flatMap((at) => this.#shown.get(this.#entry(at)) ?? []);
+      const [first] = all;
+      if (first === undefined || all.some(({ by }) => by !== first.by)) continue;
+      const { by, index, entry: { key } } = first;
+      const rest = (last.get(by) ?? []).filter((one) => one.key !== key || one.index > index);
+      const isNewest = rest.every((one) => one.key !== key);
+      const two = isNewest ? [...rest, { key, index }] : rest;
+      last.set(by, two.sort((a, b) => b.index - a.index).slice(0, 2));
+    }
+    for (const [asked, [, second]] of last) {
+      if (second !== undefined) this.#readBefore.set(asked, second.index);
+    }
+  }
+
+  #entry(index: number): StoredRevision {
+    return this.#record.server.revisions[index]!;
+  }
+
+  /**
+   * When a LIST began that told the program where it is in the new history, in a life long enough
+   * to store that. What is written later is behind that LIST, or behind the position.
+   */
+  #renewalAfter(rewindMs: number): number {
+    const { asked } = this.#record;
+    const renewal = asked.find((one) => {
+      const { verb, page, query } = one.request;
+      if (one.atMs < rewindMs || verb !== "list" || page !== 1) return false;
+      if (query.get("limit") === "1") return false; // A stall check's: it moves no position.
+      const { status, ended } = this.#record.logOf(one);
+      const life = this.#lifeAt(one.atMs);
+      return status === 200 && ended === "complete" && !one.isFaulty && life !== undefined &&
+        this.#free(one.atMs, life.toMs) > STORED_MS;
+    });
+    return renewal?.atMs ?? Infinity;
+  }
+
+  #lifeAt(atMs: number): Span | undefined {
+    return this.#lives.find(({ fromMs, toMs }) => fromMs <= atMs && atMs <= toMs);
   }
 
   /** An occurrence is excused only if each of its entries is. */
@@ -115,22 +181,28 @@ export class Oracle {
   /** An excuse, or in words why there is none. */
   #excuseOf(index: number): { excuse: Excuse } | string {
     const { server, rewinds, writtenMs, asked } = this.#record;
-    const entry = server.revisions[index]!;
+    const entry = this.#entry(index);
     const { revision, key } = entry;
     if (server.store.storage.get(key) === entry.object) return "it lives at the end";
     for (const shown of this.#shown.get(entry) ?? []) {
-      if (this.#hadTime(shown)) return `shown by ${shown.by.request.verb} ${ago(shown.atMs)}`;
+      if (this.#wasRead(shown)) return `shown by ${shown.by.request.verb} ${ago(shown.atMs)}`;
     }
-    const isTaken = rewinds.some(({ logLength, to }) => logLength > index && revision > to);
-    if (isTaken) return { excuse: "taken back by a restore" };
-    const isHidden = rewinds.some(({ logLength, peak }) => logLength <= index && revision <= peak);
-    if (isHidden) return { excuse: "hidden by a restore" };
     const since = writtenMs[index]!;
-    const behind = asked.findIndex((one) =>
-      one.request.verb === "watch" && one.atMs > since && one.from >= revision &&
-      this.#record.logOf(one).status === 200
+    const isHidden = rewinds.some(({ logLength, met }, number) =>
+      logLength <= index && revision <= met && since < this.#renewedMs[number]!
     );
-    if (behind < 0) return "no watch began behind it";
+    if (isHidden) return { excuse: "hidden by a restore" };
+    const taken = rewinds.find(({ logLength, to }) => logLength > index && revision > to);
+    const untilMs = taken?.atMs ?? Infinity;
+    const behind = asked.findIndex((one) =>
+      one.request.verb === "watch" && one.atMs > since && one.atMs < untilMs &&
+      one.from >= revision && this.#record.logOf(one).status === 200
+    );
+    if (behind < 0) {
+      return taken === undefined
+        ? "no watch began behind it"
+        : { excuse: "taken back by a restore" };
+    }
     return this.#wasRefused(behind, revision)
       ? { excuse: "not shown by any watch" }
       : `a watch began behind it without a refusal, at ${ago(asked[behind]!.atMs)}`;
@@ -153,10 +225,12 @@ export class Oracle {
     return false;
   }
 
-  #hadTime({ by, index, atMs }: Shown): boolean {
+  /** Whether the program surely had it, and the time to write it. */
+  #wasRead({ by, index, atMs, isAltered }: Shown): boolean {
     const log = this.#record.logOf(by);
-    const life = this.#lives.find(({ fromMs, toMs }) => fromMs <= atMs && atMs <= toMs);
-    if (life === undefined) return false;
+    const life = this.#lifeAt(atMs);
+    if (life === undefined || isAltered) return false;
+    if (by.request.verb === "watch" && index < (this.#readBefore.get(by) ?? 0)) return true;
     if (by.request.verb === "list") {
       // The page was read to its end, as what comes behind it was asked for.
       const isRead = by.token === null || this.#tokens.has(by.token);

@@ -35,18 +35,22 @@ export interface Shown {
   /** The line's count in its answer; 0 for a LIST. */
   index: number;
   atMs: number;
+  /** A fault changed the text: what the program could make of it, the record does not tell. */
+  isAltered: boolean;
 }
 
 /** etcd was put back to an earlier copy. */
 export interface Rewind {
   atMs: number;
   to: bigint;
-  /** The newest revision before. */
-  peak: bigint;
+  /** The highest resourceVersion that was shown since the restore before: all we could know. */
+  met: bigint;
   /** So many entries of the log came before. */
   logLength: number;
 }
 
+/** The first in a line is that of its event, in a LIST that of the LIST. */
+const VERSION = /"resourceVersion":"(\d+)"/;
 const VERSIONS = /"resourceVersion":"(\d+)","creationTimestamp"/g;
 
 /** See the head of this file. */
@@ -61,6 +65,7 @@ export class ServerRecord {
   mayHide = false;
   /** Entries by their revision, the newest last. */
   readonly #byRevision = new Map<string, StoredRevision[]>();
+  #met = 0n;
 
   /** From now on all is recorded. */
   constructor(server: FakeApiServer) {
@@ -70,9 +75,10 @@ export class ServerRecord {
     faults.take = (request) => this.#meet(request, take(request));
     const rewindTo = store.rewindTo.bind(store);
     store.rewindTo = (to) => {
-      const { revision: peak, revisions } = store;
       const atMs = performance.now();
-      this.rewinds.push({ atMs, to: BigInt(to), peak, logLength: revisions.length });
+      const logLength = store.revisions.length;
+      this.rewinds.push({ atMs, to: BigInt(to), met: this.#met, logLength });
+      this.#met = 0n;
       rewindTo(to);
     };
     store.storage.subscribe(() => this.#noteWrites());
@@ -138,12 +144,13 @@ export class ServerRecord {
   #list(asked: Asked, action: FaultAction): FaultAction {
     const body = (text: string) => {
       const result = action.body?.(text) ?? text;
-      if (result !== text) return result;
+      const isAltered = result !== text;
       const atMs = performance.now();
+      this.#meetVersion(text);
       asked.token = /^[^[]*"continue":"([^"]+)"/.exec(text)?.[1] ?? null;
       for (const [, version = ""] of text.matchAll(VERSIONS)) {
         const entry = this.#byRevision.get(version)?.findLast(({ type }) => type !== "DELETED");
-        if (entry !== undefined) this.shown.push({ entry, by: asked, index: 0, atMs });
+        if (entry !== undefined) this.shown.push({ entry, by: asked, index: 0, atMs, isAltered });
       }
       return result;
     };
@@ -156,10 +163,12 @@ export class ServerRecord {
       answer ??= this.#answerOf(asked);
       const result = action.lines?.(line) ?? [line.text];
       if (line.type === "ERROR") asked.isRefused = true;
-      else if (result.includes(line.text)) {
+      else {
+        this.#meetVersion(line.text);
         const entry = this.#entryOf(line.text);
-        const atMs = performance.now();
-        if (entry !== null) this.shown.push({ entry, by: asked, index: line.index, atMs });
+        const { index } = line;
+        const [atMs, isAltered] = [performance.now(), !result.includes(line.text)];
+        if (entry !== null) this.shown.push({ entry, by: asked, index, atMs, isAltered });
       }
       return result;
     };
@@ -173,9 +182,14 @@ export class ServerRecord {
     return answer;
   }
 
+  #meetVersion(text: string): void {
+    const version = BigInt(VERSION.exec(text)?.[1] ?? 0);
+    if (version > this.#met) this.#met = version;
+  }
+
   /** The entry that a line of a WATCH shows; null for a DELETED. */
   #entryOf(text: string): StoredRevision | null {
-    const version = /"resourceVersion":"(\d+)"/.exec(text)?.[1] ?? "";
+    const version = VERSION.exec(text)?.[1] ?? "";
     const entries = this.#byRevision.get(version) ?? [];
     const shows = (entry: StoredRevision) =>
       text === `{"type":"${entry.type}","object":${objectText(entry.object)}}\n`;

@@ -12,6 +12,14 @@ export function isWell({ verdict, ownEnds, badStops, check }: SoakReport): boole
     check.code === 0;
 }
 
+/** Whether exactly what was broken on purpose is wrong. */
+export function isNoticed({ verdict, check, ...rest }: SoakReport): boolean {
+  const { lost, repeated } = verdict;
+  const others = { ...verdict, lost: 0, repeated: 0 };
+  return lost === 1 && repeated === 1 && check.code === 1 &&
+    isWell({ ...rest, verdict: others, check: { ...check, code: 0 } });
+}
+
 /** All of it, for people. */
 export function soakText(report: SoakReport): string {
   const { verdict, ring, check, counts, said } = report;
@@ -40,8 +48,9 @@ export function soakText(report: SoakReport): string {
     `At most ${report.worstRequests} requests in 10 s. Longest pause of the API server ` +
     `${number(report.longestPauseMs)} ms.`,
     `${number(report.settledMs)} ms after the last fault nothing was missing.`,
-    `May be missing: ${number(excusedTotal)}` +
+    `Missing and excused: ${number(excusedTotal)} of ${number(verdict.occurrences)} occurrences` +
     (excused.length === 0 ? "." : ` (${excused.join(", ")}).`),
+    `Of the others, the loss of ${number(verdict.noticeable)} would have been noticed.`,
     "",
     `${number(report.writes)} writes, ${number(verdict.occurrences)} occurrences, ` +
     `${number(verdict.lines)} lines, ${number(verdict.lost)} lost, ` +

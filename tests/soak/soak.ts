@@ -11,6 +11,7 @@ import { Cluster } from "./cluster.ts";
 import { diskFaults } from "./disk_faults.ts";
 import { type Lane, runLane } from "./faults.ts";
 import { DestinationFiles } from "./files.ts";
+import { Janitor } from "./janitor.ts";
 import { contentHash } from "./ledger.ts";
 import { Load } from "./load.ts";
 import { catalogueFaults, NETWORK_FAULTS } from "./network_faults.ts";
@@ -61,6 +62,8 @@ export interface SoakOptions {
   onProgress?: (text: string) => void;
   /** Ends it early. */
   signal?: AbortSignal;
+  /** Before all is judged, one line is taken away and another written twice. */
+  breaks?: boolean;
 }
 
 /** What happened. */
@@ -124,13 +127,18 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
     state: new Volume(paths.state, STATE_KILOBYTES),
   };
   const output = `${paths.destination}/events.jsonl`;
+  const janitor = new Janitor(folder, ["destination", "state"]);
   const cluster = await Cluster.start(`${folder}/kubeconfig`);
   const { server } = cluster.record;
-  const subject = new Subject([
-    ...["--kubeconfig", `${folder}/kubeconfig`, "--destination", output],
-    ...["--persistence-path", paths.state, `--batch-duration-sec=${ring.seconds}`],
-    ...[`--batch-count=${ring.count}`, `--filter-capacity=${CAPACITY}`],
-  ], `${folder}/program.log`);
+  const subject = new Subject(
+    [
+      ...["--kubeconfig", `${folder}/kubeconfig`, "--destination", output],
+      ...["--persistence-path", paths.state, `--batch-duration-sec=${ring.seconds}`],
+      ...[`--batch-count=${ring.count}`, `--filter-capacity=${CAPACITY}`],
+    ],
+    `${folder}/program.log`,
+    (pid) => void janitor.mind(pid),
+  );
   const files = new DestinationFiles(output, paths.state);
   const load = new Load(server.store, new Random(seed, 1));
   const world = new World({ seed, cluster, load, files, subject });
@@ -159,6 +167,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
       return subject.stop();
     });
     clearInterval(collecting);
+    if (options.breaks) breakLines(output);
     const check = await checked(paths.state, files);
     const ledger = files.finish();
     const verdict = new Oracle(cluster.record, subject.lives, world.stalls).judge(ledger);
@@ -190,7 +199,17 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
     await server.close();
     volumes?.destination.end();
     volumes?.state.end();
+    await janitor.dismiss();
   }
+}
+
+/** Proves that the verdict can be another: see {@linkcode SoakOptions.breaks}. */
+function breakLines(path: string): void {
+  const lines = Deno.readTextFileSync(path).split(/(?<=\n)/);
+  const last = lines.findLastIndex((line) => line.includes('"the-last.1"'));
+  const other = last === 0 ? 1 : last - 1;
+  lines[last] = lines[other]!;
+  Deno.writeTextFileSync(path, lines.join(""));
 }
 
 /** Until the time is up, a lane fails or the signal comes; then all lanes are ended. */

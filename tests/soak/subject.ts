@@ -28,6 +28,7 @@ export class Subject {
   readonly said = new Map<string, number>();
   readonly #args: string[];
   readonly #log: string;
+  readonly #onStart: (pid: number) => void;
   #program: Program | null = null;
   #queue: Promise<unknown> = Promise.resolve();
   #isBusy = false;
@@ -35,9 +36,10 @@ export class Subject {
   #saidUpTo = 0;
 
   /** @param log path of a file for all that it says */
-  constructor(args: string[], log: string) {
+  constructor(args: string[], log: string, onStart: (pid: number) => void) {
     this.#args = args;
     this.#log = log;
+    this.#onStart = onStart;
   }
 
   /** Does something with the process that nobody else may disturb. */
@@ -62,6 +64,7 @@ export class Subject {
   /** Starts it. */
   start(): void {
     this.#program = Program.start({ args: this.#args, stdout: "null" });
+    this.#onStart(this.#program.pid);
     this.#saidUpTo = 0;
     this.lives.push({ fromMs: performance.now(), toMs: Infinity });
   }

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { EventScan } from "../../lib/event_scan.ts";
-import { NESTING_MAX } from "../../lib/json_bytes.ts";
+import { NESTING_MAX } from "../../lib/limits.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();

@@ -1,7 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { WINDOW_BYTES } from "../../lib/byte_window.ts";
 import { FormatError } from "../../lib/json_bytes.ts";
-import { LIST_VALUE_BYTES_MAX } from "../../lib/limits.ts";
+import { LIST_VALUE_BYTES_MAX, WINDOW_BYTES } from "../../lib/limits.ts";
 import { ListItems, type ListMetadata } from "../../lib/list_items.ts";
 import { cutAt, feed, singleBytes } from "../property/byob.ts";
 

@@ -130,6 +130,43 @@ Deno.test("the program does not use the console: stdout is for data, and stderr 
   assertEquals(program.filter((path) => /\bconsole\./.test(codeOf(path))), []);
 });
 
+/** Numbers that bound nothing, or that are bounded by something else than our own judgement. */
+const NO_LIMITS: Record<string, string[]> = {
+  // Layouts: of the files (docs/FORMAT.md), and of what the isolates send each other.
+  "batch.ts": ["KEYS_AT", "ENDS_AT", "BATCH_LINES_AT"],
+  "bloom.ts": ["SECTOR_BYTES", "SECTOR_HEAD_BYTES", "SECTOR_BITS", "PROBES_MAX"],
+  "checkpoint.ts": ["CHECKPOINT_FORMAT", "SLOT_BYTES", "HEAD_BYTES"],
+  "file_destination.ts": ["TAIL_HASH_BYTES"],
+  "generation_format.ts": ["GENERATION_FORMAT", "SLOT_BYTES", "SLOT_OFFSETS", "SECTORS_OFFSET"],
+  "identity.ts": ["IDENTITY_VERSION"],
+  "protocol.ts": ["KEY_LANES"],
+  "redo.ts": ["HEAD_BYTES"],
+  // Places in tables that stand beside them.
+  "event_grammar.ts": [
+    ...["KIND_FIELD", "API_VERSION_FIELD", "COUNT_FIELD", "NAME_KEY", "RESOURCE_VERSION_KEY"],
+  ],
+  // The block of the hash function, and what POSIX says of a pipe.
+  "murmur3.ts": ["BLOCK"],
+  "pipe_destination.ts": ["PIPE_BUF"],
+  // What a setting may be.
+  "settings.ts": ["NAMESPACES_MAX", "FIELD_SELECTOR_MAX", "ERROR_RATE_MIN", "ERROR_RATE_WARNING"],
+};
+
+Deno.test("limits stand in lib/limits.ts, each with its reason", () => {
+  // A number, arithmetic with one, or several in a line; bytes of a text (0x0a) are no limits.
+  const constant =
+    /^(?:export )?const ([A-Z][A-Z0-9_]*)(?:: number)? =\s+([^;"'`\n]*\d[^;"'`\n]*);$/gm;
+  const isOther = (value: string) => /^(0x[0-9a-f]+( \| 0)?$|new |\/|\w+\()/.test(value);
+  const found = lib.filter((path) => path !== "lib/limits.ts").flatMap((path) => {
+    const names = [...codeOf(path).matchAll(constant)]
+      .filter(([, , value = ""]) => !isOther(value))
+      .map(([, name = ""]) => name);
+    return names.length > 0 ? [[path.replace("lib/", ""), names] as const] : [];
+  });
+  // Both ways: a number that is gone leaves the list.
+  assertEquals(Object.fromEntries(found), NO_LIMITS);
+});
+
 Deno.test("everything that lib/ exports says what it promises", () => {
   const undocumented = lib.flatMap((path) => {
     const lines = read(path).split("\n");

@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { WINDOW_BYTES } from "../../lib/byte_window.ts";
 import { EventScan } from "../../lib/event_scan.ts";
 import { identityHex } from "../../lib/identity.ts";
-import { FormatError, NESTING_MAX } from "../../lib/json_bytes.ts";
+import { FormatError } from "../../lib/json_bytes.ts";
+import { NESTING_MAX, WINDOW_BYTES } from "../../lib/limits.ts";
 import { readWatchLine, type WatchLine, WatchLines } from "../../lib/watch_lines.ts";
 import { feed } from "../property/byob.ts";
 
