@@ -4,7 +4,8 @@ import { statfsSync } from "node:fs";
 import { command, Mount } from "../support/mount.ts";
 
 const PAGE_KILOBYTES = 4;
-const FILL_TRIES = 20;
+/** Attempts at what the program may get in the way of. */
+const TRIES = 20;
 
 /** A folder that faults can be done to. */
 export class Volume {
@@ -28,7 +29,7 @@ export class Volume {
         return this.#resize(used + pages * PAGE_KILOBYTES);
       } catch (error) {
         // The program wrote between the two calls: a size below what is used is refused.
-        if (tries === FILL_TRIES) throw error;
+        if (tries === TRIES) throw error;
       }
     }
   }
@@ -40,8 +41,16 @@ export class Volume {
 
   /** No name can be made and nothing opened to be written; what is open stays as it is. */
   makeReadOnly(): void {
-    command("mount", "--bind", this.path, this.path);
-    command("mount", "-o", "remount,bind,ro", this.path);
+    for (let tries = 1;; tries++) {
+      command("mount", "--bind", this.path, this.path);
+      try {
+        return void command("mount", "-o", "remount,bind,ro", this.path);
+      } catch (error) {
+        // The program opened a file to be written through it, between the two calls.
+        this.makeWritable();
+        if (tries === TRIES) throw error;
+      }
+    }
   }
 
   /** Ends that. Lazily: the program may have opened files to be read through it. */
