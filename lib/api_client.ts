@@ -5,16 +5,16 @@
  * Without a proxy in between it asks over connections of its own (lib/http_connection.ts), which
  * take a third of the CPU; where these cannot be made, and behind a proxy, by fetch().
  *
- * HTTP/1.1 and no idle connections: over HTTP/2 a dead connection is used again and hangs, and a
- * body that nobody reads stalls the others (denoland/deno#21749). Redirects are not followed: the
- * Authorization header is for this server alone.
+ * HTTP/1.1, and no idle connections but between two pages of a LIST: over HTTP/2 a dead connection
+ * is used again and hangs, and a body that nobody reads stalls the others (denoland/deno#21749).
+ * Redirects are not followed: the Authorization header is for this server alone.
  */
 
 import { type Answer, Body } from "./answer_body.ts";
 import { ApiFailure, shown } from "./api_failure.ts";
 import { refusalBy } from "./api_refusal.ts";
 import { messageOf } from "./errors.ts";
-import { httpGet } from "./http_connection.ts";
+import { HttpConnections } from "./http_connection.ts";
 import { CONNECT_MS, CREDENTIALS_WAIT_MS, DIRECT_AGAIN_MS, HEADER_TIMEOUT_MS } from "./limits.ts";
 import type { Credentials } from "./protocol.ts";
 import { VERSION } from "./version.ts";
@@ -42,12 +42,13 @@ export class ApiClient {
   readonly #askForCredentials: (areRefused: boolean) => void;
   readonly #times: ClientTimes;
   readonly #hasProxy: boolean;
-  /** Until then, on performance.now(), fetch() asks: it got through where httpGet() did not. */
+  /** Until then, on performance.now(), fetch() asks: it got through where #connections did not. */
   #fetchesUntilMs = 0;
   #credentials: Credentials;
   /** Counts the credentials that came. */
   #version = 0;
   #isAsked = false;
+  readonly #connections = new HttpConnections();
   #http: Deno.HttpClient | null = null;
   #waiting = new Set<() => void>();
 
@@ -94,6 +95,7 @@ export class ApiClient {
 
   /** Lets the connections go. A later request makes new ones. */
   close(): void {
+    this.#connections.close();
     this.#http?.close();
     this.#http = null;
   }
@@ -135,7 +137,9 @@ export class ApiClient {
       controller.abort(new ApiFailure(`no answer within ${headerMs / 1000} s`));
     }, headerMs);
     try {
-      const response = await this.#fetch(`${path}?${query}`, controller.signal);
+      // The next page of a LIST comes at once, and nothing as soon behind a WATCH.
+      const isKept = !query.has("watch");
+      const response = await this.#fetch(`${path}?${query}`, isKept, controller.signal);
       const type = response.headers.get("content-type") ?? "";
       if (response.status !== 200) {
         throw await refusalBy(response, controller.signal, (text) => this.#clean(text));
@@ -150,7 +154,7 @@ export class ApiClient {
     }
   }
 
-  async #fetch(pathAndQuery: string, signal: AbortSignal): Promise<Answer> {
+  async #fetch(pathAndQuery: string, isKept: boolean, signal: AbortSignal): Promise<Answer> {
     const { authorization } = this.#credentials;
     const headers: Record<string, string> = {
       "accept": "application/json",
@@ -163,9 +167,10 @@ export class ApiClient {
     try {
       const isDirect = !this.#hasProxy && performance.now() >= this.#fetchesUntilMs;
       const answer = isDirect
-        ? await httpGet(this.#server + pathAndQuery, headers, this.#credentials, {
+        ? await this.#connections.get(this.#server + pathAndQuery, headers, this.#credentials, {
           connectMs: this.#times.connectMs,
           signal,
+          isKept,
         })
         : null;
       if (answer !== null) return answer;

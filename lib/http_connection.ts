@@ -11,59 +11,114 @@
 import type { Answer, BodyReader, BodyResult } from "./answer_body.ts";
 import { ApiFailure } from "./api_failure.ts";
 import { messageOf } from "./errors.ts";
-import {
-  type AnswerHead,
-  type Framing,
-  framingOf,
-  HEAD_BYTES_MAX,
-  headEnd,
-  parseHead,
-} from "./http_framing.ts";
+import { type AnswerHead, type Framing, framingOf, headEnd, parseHead } from "./http_framing.ts";
+import { CONNECTION_KEPT_MS, HEAD_BYTES_MAX } from "./limits.ts";
 import type { Credentials } from "./protocol.ts";
 
-/** Bounds of a request. */
+/** How a request is made, and when it ends. */
 export interface HttpBounds {
   /** For the connection and its TLS, ms. */
   connectMs: number;
   /** Ends the request, or the reading of its answer. */
   signal: AbortSignal;
+  /** The connection may be used again, if the next request comes soon. */
+  isKept: boolean;
 }
 
-/**
- * Asks for what a URL names.
- *
- * @returns null where no connection was made in time: nothing was asked. Deno.connect() tries the
- * first address alone that a name has, and fetch() them all
- * @throws TypeError where a header cannot be sent; the operating system's and TLS's errors;
- * ApiFailure where the answer is none; the abort's reason
- */
-export async function httpGet(
-  address: string,
-  headers: Record<string, string>,
-  credentials: Credentials,
-  bounds: HttpBounds,
-): Promise<Answer | null> {
-  const { signal } = bounds;
-  const url = new URL(address);
-  const request = requestText(url, headers);
-  const conn = await connect(url, credentials, bounds);
-  if (conn === null) return null;
-  const wire = new Wire(conn, signal);
-  try {
-    await wire.write(new TextEncoder().encode(request));
-    const { head, rest } = await readHead(wire);
-    return { ...head, body: new AnswerBody(wire, framingOf(head), rest) };
-  } catch (error) {
-    wire.close();
-    throw signal.aborted ? signal.reason : error;
+/** A connection that waits for its next request. */
+interface Kept {
+  wire: Wire;
+  /** It was made with these. */
+  credentials: Credentials;
+  timer: ReturnType<typeof setTimeout>;
+}
+
+/** Connections to one server; at most one of them waits for its next request. */
+export class HttpConnections {
+  #kept: Kept | null = null;
+
+  /**
+   * Asks for what a URL names.
+   *
+   * @returns null where no connection was made in time: nothing was asked. Deno.connect() tries the
+   * first address alone that a name has, and fetch() them all
+   * @throws TypeError where a header cannot be sent; the operating system's and TLS's errors;
+   * ApiFailure where the answer is none; the abort's reason
+   */
+  async get(
+    address: string,
+    headers: Record<string, string>,
+    credentials: Credentials,
+    bounds: HttpBounds,
+  ): Promise<Answer | null> {
+    const url = new URL(address);
+    const request = requestBytes(
+      url,
+      bounds.isKept ? headers : { ...headers, connection: "close" },
+    );
+    const kept = this.#takeKept(credentials);
+    if (kept !== null) {
+      try {
+        return await this.#ask(kept, request, credentials, bounds);
+      } catch (error) {
+        // The server may close a connection in the moment in which it is asked again.
+        if (bounds.signal.aborted || kept.hasHeard) throw error;
+      }
+    }
+    const conn = await connect(url, credentials, bounds);
+    return conn === null ? null : await this.#ask(new Wire(conn), request, credentials, bounds);
+  }
+
+  /** Lets go of a connection that waits. */
+  close(): void {
+    if (this.#kept === null) return;
+    clearTimeout(this.#kept.timer);
+    this.#kept.wire.close();
+    this.#kept = null;
+  }
+
+  async #ask(
+    wire: Wire,
+    request: Uint8Array,
+    credentials: Credentials,
+    { signal, isKept }: HttpBounds,
+  ): Promise<Answer> {
+    wire.begin(signal);
+    try {
+      await wire.write(request);
+      const { head, rest } = await readHead(wire);
+      const keep = isKept && head.isKept ? () => this.#keep(wire, credentials) : null;
+      return { ...head, body: new AnswerBody(wire, framingOf(head), rest, keep) };
+    } catch (error) {
+      wire.close();
+      throw signal.aborted ? signal.reason : error;
+    }
+  }
+
+  #keep(wire: Wire, credentials: Credentials): void {
+    this.close();
+    wire.pause();
+    const timer = setTimeout(() => this.close(), CONNECTION_KEPT_MS);
+    this.#kept = { wire, credentials, timer };
+  }
+
+  /** One that was made with other credentials is let go. */
+  #takeKept(credentials: Credentials): Wire | null {
+    if (this.#kept?.credentials !== credentials) this.close();
+    if (this.#kept === null) return null;
+    const { wire, timer } = this.#kept;
+    clearTimeout(timer);
+    this.#kept = null;
+    return wire;
   }
 }
 
 /** @throws TypeError where a header's name or value is none, such as one with a line end */
-function requestText(url: URL, given: Record<string, string>): string {
-  const headers = new Headers({ ...given, connection: "close" });
-  const lines = Array.from(headers, ([name, value]) => `${name}: ${value}\r\n`);
-  return `GET ${url.pathname}${url.search} HTTP/1.1\r\nhost: ${url.host}\r\n${lines.join("")}\r\n`;
+function requestBytes({ pathname, search, host }: URL, given: Record<string, string>): Uint8Array {
+  const lines = Array.from(new Headers(given), ([name, value]) => `${name}: ${value}\r\n`);
+  return new TextEncoder().encode(
+    `GET ${pathname}${search} HTTP/1.1\r\nhost: ${host}\r\n${lines.join("")}\r\n`,
+  );
 }
 
 async function connect(
@@ -106,30 +161,49 @@ async function connect(
  */
 class Wire {
   readonly #conn: Deno.Conn;
-  readonly #signal: AbortSignal;
   readonly #abort = () => this.close();
+  /** Of the request that is under way. */
+  #signal: AbortSignal | null = null;
   #isClosed = false;
+  #hasHeard = false;
   #endRead: ((end: null) => void) | null = null;
 
-  constructor(conn: Deno.Conn, signal: AbortSignal) {
+  constructor(conn: Deno.Conn) {
     this.#conn = conn;
-    this.#signal = signal;
-    signal.addEventListener("abort", this.#abort, { once: true });
-    if (signal.aborted) this.close();
-  }
-
-  /** Reads what is there, at least a byte; null at the end, ours too. One at a time. */
-  read(into: Uint8Array): Promise<number | null> {
-    if (this.isClosed) return Promise.resolve(null);
-    return new Promise((resolve, reject) => {
-      this.#endRead = resolve;
-      this.#conn.read(into).then(resolve, reject);
-    });
   }
 
   /** It was closed by us. */
   get isClosed(): boolean {
     return this.#isClosed;
+  }
+
+  /** A byte came since begin(). */
+  get hasHeard(): boolean {
+    return this.#hasHeard;
+  }
+
+  /** A request begins, which an abort of this signal ends. */
+  begin(signal: AbortSignal): void {
+    this.#hasHeard = false;
+    this.#signal = signal;
+    signal.addEventListener("abort", this.#abort, { once: true });
+    if (signal.aborted) this.close();
+  }
+
+  /** The request is over, and the connection goes on. */
+  pause(): void {
+    this.#signal?.removeEventListener("abort", this.#abort);
+    this.#signal = null;
+  }
+
+  /** Reads what is there, at least a byte; null at the end, ours too. One at a time. */
+  async read(into: Uint8Array): Promise<number | null> {
+    if (this.#isClosed) return null;
+    const ended = Promise.withResolvers<null>();
+    this.#endRead = ended.resolve;
+    const count = await Promise.race([this.#conn.read(into), ended.promise]);
+    if (count !== null) this.#hasHeard = true;
+    return count;
   }
 
   async write(bytes: Uint8Array): Promise<void> {
@@ -140,7 +214,7 @@ class Wire {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#signal.removeEventListener("abort", this.#abort);
+    this.pause();
     this.#endRead?.(null);
     closeQuietly(this.#conn);
   }
@@ -177,41 +251,53 @@ async function readHead(wire: Wire): Promise<{ head: AnswerHead; rest: Uint8Arra
   }
 }
 
-/** The body of an answer; the connection is closed at its end. */
+/** The body of an answer. */
 class AnswerBody implements BodyReader {
   readonly #wire: Wire;
   readonly #framing: Framing;
-  /** Bytes that came with the head. */
+  readonly #keep: (() => void) | null;
+  /** Bytes that came with the head and are still to be read. */
   #rest: Uint8Array;
+  /** The connection is closed, or another request's. */
+  #isOver = false;
 
-  constructor(wire: Wire, framing: Framing, rest: Uint8Array) {
+  /** @param keep takes the connection once all of the body was read; null = it is closed */
+  constructor(wire: Wire, framing: Framing, rest: Uint8Array, keep: (() => void) | null) {
     this.#wire = wire;
     this.#framing = framing;
     this.#rest = rest;
+    this.#keep = keep;
   }
 
   async read(room: Uint8Array<ArrayBuffer>): Promise<BodyResult> {
     try {
       while (!this.#framing.isDone) {
         const count = this.#rest.length > 0 ? this.#takeRest(room) : await this.#wire.read(room);
-        if (this.#wire.isClosed) return { done: true }; // Cancelled, or aborted: Body tells.
+        if (this.#isOver || this.#wire.isClosed) return { done: true }; // Cancelled, or aborted.
         if (count === null) this.#framing.end();
         const taken = count === null ? 0 : this.#framing.take(room, count);
         if (taken > 0) return { done: false, value: room.subarray(0, taken) };
       }
     } catch (error) {
-      this.#wire.close();
+      this.#end(null);
       throw error instanceof ApiFailure
         ? error
         : new ApiFailure(`the connection broke: ${messageOf(error)}`);
     }
-    this.#wire.close();
+    this.#end(this.#rest.length === 0 && this.#framing.isReusable ? this.#keep : null);
     return { done: true };
   }
 
   cancel(): Promise<void> {
-    this.#wire.close();
+    this.#end(null);
     return Promise.resolve();
+  }
+
+  #end(keep: (() => void) | null): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    if (keep === null) this.#wire.close();
+    else keep();
   }
 
   #takeRest(room: Uint8Array): number {

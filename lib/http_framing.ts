@@ -5,23 +5,19 @@
  */
 
 import { ApiFailure } from "./api_failure.ts";
-
-/** Longest head of an answer, and longest trailer, bytes. */
-export const HEAD_BYTES_MAX = 64 * 1024;
+import { CHUNK_DIGITS_MAX, CHUNK_EXTENSION_BYTES_MAX, HEAD_BYTES_MAX } from "./limits.ts";
 
 const CR = 0x0d;
 const LF = 0x0a;
 const SEMICOLON = 0x3b;
-/** Longest extension of a chunk, bytes. Nobody is known to send one. */
-const EXTENSION_BYTES_MAX = 256;
-/** Hexadecimal digits of a chunk's size: 4 GiB are no chunk. */
-const SIZE_DIGITS_MAX = 8;
 
 /** The head of an answer. */
 export interface AnswerHead {
   status: number;
   statusText: string;
   headers: Headers;
+  /** The server is ready for another request behind this answer. */
+  isKept: boolean;
 }
 
 /** Where the head ends that these bytes begin with: behind its empty line; -1 where it does not. */
@@ -37,7 +33,7 @@ export function headEnd(bytes: Uint8Array): number {
 export function parseHead(bytes: Uint8Array): AnswerHead {
   // Latin-1, as header fields are; every byte is a character.
   const [first = "", ...lines] = new TextDecoder("latin1").decode(bytes).split(/\r?\n/);
-  const [, status, statusText = ""] = /^HTTP\/1\.[01] (\d{3})(?: (.*))?$/.exec(first) ??
+  const [, minor, status, statusText = ""] = /^HTTP\/1\.([01]) (\d{3})(?: (.*))?$/.exec(first) ??
     [];
   if (status === undefined) throw new ApiFailure("the answer is no HTTP/1.1");
   const headers = new Headers();
@@ -47,13 +43,16 @@ export function parseHead(bytes: Uint8Array): AnswerHead {
     if (name === undefined) throw new ApiFailure("the answer has a header that is none");
     headers.append(name, value);
   }
-  return { status: Number(status), statusText, headers };
+  const isKept = minor === "1" && !/\bclose\b/i.test(headers.get("connection") ?? "");
+  return { status: Number(status), statusText, headers, isKept };
 }
 
 /** Finds the bytes of a body among those of a connection. */
 export interface Framing {
   /** The body is over. */
   readonly isDone: boolean;
+  /** So far nothing came behind the body, and the connection outlives it. */
+  readonly isReusable: boolean;
   /**
    * Moves the body's bytes among the first `count` to the front of `bytes`, over what frames them.
    * Bytes behind the end of the body are dropped.
@@ -67,7 +66,7 @@ export interface Framing {
 }
 
 /** How the body of an answer is framed. @throws ApiFailure */
-export function framingOf({ status, headers }: AnswerHead): Framing {
+export function framingOf({ status, headers }: Omit<AnswerHead, "isKept">): Framing {
   if (status === 204 || status === 304) return new LengthFraming(0);
   const coding = headers.get("transfer-encoding");
   const length = headers.get("content-length");
@@ -82,6 +81,7 @@ export function framingOf({ status, headers }: AnswerHead): Framing {
 
 /** A body of a known length. */
 class LengthFraming implements Framing {
+  isReusable = true;
   #left: number;
 
   constructor(length: number) {
@@ -94,6 +94,7 @@ class LengthFraming implements Framing {
 
   take(_bytes: Uint8Array, count: number): number {
     const taken = Math.min(count, this.#left);
+    if (taken < count) this.isReusable = false;
     this.#left -= taken;
     return taken;
   }
@@ -106,6 +107,7 @@ class LengthFraming implements Framing {
 /** A body that ends with its connection, as before HTTP/1.1. */
 class OpenFraming implements Framing {
   isDone = false;
+  readonly isReusable = false;
 
   take(_bytes: Uint8Array, count: number): number {
     return count;
@@ -121,6 +123,7 @@ type State = "size" | "extension" | "size end" | "data" | "data end" | "trailer"
 
 /** A body in chunks. A WATCH has one for each event, so this is on the hot path. */
 class ChunkFraming implements Framing {
+  isReusable = true;
   #state: State = "size";
   /** Of the chunk's size, while it is read; then bytes of the chunk that are still to come. */
   #left = 0;
@@ -144,8 +147,10 @@ class ChunkFraming implements Framing {
         this.#left -= end - at;
         at = end;
         if (this.#left === 0) this.#state = "data end";
-      } else if (this.#state === "nothing") break;
-      else this.#frame(bytes[at++]!);
+      } else if (this.#state === "nothing") {
+        this.isReusable = false;
+        break;
+      } else this.#frame(bytes[at++]!);
     }
     return to;
   }
@@ -161,7 +166,7 @@ class ChunkFraming implements Framing {
         return this.#size(byte);
       case "extension":
         if (byte === CR) this.#state = "size end";
-        else if (byte === LF || ++this.#skipped > EXTENSION_BYTES_MAX) throw noChunk();
+        else if (byte === LF || ++this.#skipped > CHUNK_EXTENSION_BYTES_MAX) throw noChunk();
         return;
       case "size end":
         if (byte !== LF) throw noChunk();
@@ -182,7 +187,7 @@ class ChunkFraming implements Framing {
   #size(byte: number): void {
     const digit = hexDigit(byte);
     if (digit >= 0) {
-      if (++this.#digits > SIZE_DIGITS_MAX) throw noChunk();
+      if (++this.#digits > CHUNK_DIGITS_MAX) throw noChunk();
       this.#left = 16 * this.#left + digit;
     } else if (this.#digits === 0) throw noChunk();
     else if (byte === CR) this.#state = "size end";

@@ -103,6 +103,19 @@ export const CONNECT_MS = 5_000;
  */
 export const DIRECT_AGAIN_MS = 300_000;
 
+/**
+ * A connection of a LIST waits this long, ms, for the next page. No longer: a connection that died
+ * meanwhile would hang, and a load balancer may have a better place for what comes then.
+ */
+export const CONNECTION_KEPT_MS = 1_000;
+
+/** Longest head of an answer, and longest trailer, bytes; longer ones fail, and are asked again. */
+export const HEAD_BYTES_MAX = 64 * 1024;
+/** Longest extension of a chunk, bytes. Nobody is known to send one; the same happens. */
+export const CHUNK_EXTENSION_BYTES_MAX = 256;
+/** Most hexadecimal digits of a chunk's size: 4 GiB are no chunk. The same happens. */
+export const CHUNK_DIGITS_MAX = 8;
+
 /** Longest wait for the header of an answer, ms. */
 export const HEADER_TIMEOUT_MS = 30_000;
 

@@ -246,19 +246,6 @@ async function withConnect(
   return calls;
 }
 
-Deno.test("without a proxy the connections are our own", async () => {
-  await withServer({}, async (server) => {
-    const real = Deno.connect;
-    const calls = await withConnect(real, async () => {
-      await withClient(server, NONE, async (client) => {
-        await textOf(await get(client));
-        await textOf(await get(client));
-      });
-    });
-    assertEquals(calls, 2);
-  });
-});
-
 // Deno.connect() tries the first address of a name alone: with a dead one in front of a living one
 // it never gets through.
 for (

@@ -1,12 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { ApiFailure } from "../../lib/api_failure.ts";
-import {
-  type Framing,
-  framingOf,
-  HEAD_BYTES_MAX,
-  headEnd,
-  parseHead,
-} from "../../lib/http_framing.ts";
+import { type Framing, framingOf, headEnd, parseHead } from "../../lib/http_framing.ts";
+import { HEAD_BYTES_MAX } from "../../lib/limits.ts";
 import { randomUint32, testSeed } from "../support/temp.ts";
 
 const encoder = new TextEncoder();
@@ -88,6 +83,23 @@ Deno.test("a chunked body is the same however its bytes are cut", () => {
 Deno.test("what stands behind a body is no part of it", () => {
   assertEquals(bodyOf(chunked(), [bytesOf("1\r\na\r\n0\r\n\r\nHTTP/1.1 200")]), "a");
   assertEquals(bodyOf(framing({ "content-length": "2" }), [bytesOf("abcd")]), "ab");
+});
+
+Deno.test("a connection may be used again behind a whole body, unless it says or does otherwise", () => {
+  const headOf = (text: string) => parseHead(bytesOf(`${text}\r\n\r\n`)).isKept;
+  assert(headOf("HTTP/1.1 200 OK"));
+  assert(!headOf("HTTP/1.0 200 OK"));
+  assert(!headOf("HTTP/1.1 200 OK\r\nConnection: Close"));
+  const whole = "1\r\na\r\n0\r\n\r\n";
+  for (const [text, isReusable] of [[whole, true], [`${whole}H`, false]] as const) {
+    const chunks = chunked();
+    bodyOf(chunks, [bytesOf(text)]);
+    assertEquals(chunks.isReusable, isReusable, text);
+    const known = framing({ "content-length": `${whole.length}` });
+    bodyOf(known, [bytesOf(text)]);
+    assertEquals(known.isReusable, isReusable, text);
+  }
+  assert(!framing({}).isReusable);
 });
 
 Deno.test("a chunk that is none is a failure", () => {
