@@ -11,7 +11,7 @@
  */
 
 import { type Answer, Body } from "./answer_body.ts";
-import { ApiFailure, shown } from "./api_failure.ts";
+import { ApiFailure, isAboutCredentials, shown } from "./api_failure.ts";
 import { refusalBy } from "./api_refusal.ts";
 import { messageOf } from "./errors.ts";
 import { HttpConnections } from "./http_connection.ts";
@@ -120,11 +120,27 @@ export class ApiClient {
       // The CA's file may have changed with the certificate.
       const isUntrusted = error instanceof ApiFailure && error.status === 0 &&
         error.message.includes("invalid peer certificate");
-      if (!areRefused && !isUntrusted) throw error;
-      await this.#renewed(version, areRefused, controller.signal);
+      if (!(error instanceof ApiFailure) || !isAboutCredentials(error)) throw error;
+      if (areRefused || isUntrusted) {
+        await this.#renewed(version, areRefused, controller.signal);
+      }
       if (version === this.#version) throw error;
       return await this.#open(path, query, controller);
     }
+  }
+
+  /** Settles when other credentials come, or at the signal. */
+  async changed(signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
+    await new Promise<void>((resolve) => {
+      const settle = () => {
+        signal.removeEventListener("abort", settle);
+        this.#waiting.delete(settle);
+        resolve();
+      };
+      signal.addEventListener("abort", settle);
+      this.#waiting.add(settle);
+    });
   }
 
   async #open(
@@ -191,17 +207,13 @@ export class ApiClient {
     if (version !== this.#version || signal.aborted) return;
     if (!this.#isAsked) this.#askForCredentials(areRefused);
     this.#isAsked = true;
-    await new Promise<void>((resolve) => {
-      const settle = () => {
-        clearTimeout(timer);
-        signal.removeEventListener("abort", settle);
-        this.#waiting.delete(settle);
-        resolve();
-      };
-      const timer = setTimeout(settle, this.#times.credentialsMs);
-      signal.addEventListener("abort", settle);
-      this.#waiting.add(settle);
-    });
+    const patience = new AbortController();
+    const end = () => patience.abort();
+    const timer = setTimeout(end, this.#times.credentialsMs);
+    signal.addEventListener("abort", end);
+    await this.changed(patience.signal);
+    clearTimeout(timer);
+    signal.removeEventListener("abort", end);
     this.#isAsked = false;
   }
 

@@ -47,6 +47,12 @@ export function failureOfError(status: WatchStatus): ApiFailure {
   return new ApiFailure(text, { status: code, reason, retryAfterMs: 1000 * retryAfterSeconds });
 }
 
+/** Whether other credentials may be the remedy: 401, 403, or a certificate that was not trusted. */
+export function isAboutCredentials({ status, message }: ApiFailure): boolean {
+  return status === 401 || status === 403 ||
+    status === 0 && /certificate|fatal alert/i.test(message);
+}
+
 /**
  * Whether an answer says that the server cannot go on from the resourceVersion asked for: it is
  * compacted, or (504) of the future.

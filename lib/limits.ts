@@ -190,6 +190,11 @@ export const EXEC_TIMEOUT_MS = 60_000;
 /** Most that is read of what a plugin prints, bytes, a token is a few KB; the rest is dropped. */
 export const EXEC_OUTPUT_MAX = 1024 * 1024;
 
+/**
+ * Between two attempts that other credentials hurry, ms. A plugin that gives another token each
+ * time it is asked would else make several watches hurry each other without a pause.
+ */
+export const CREDENTIALS_HURRY_MS = 10_000;
 /** After a 401: how long new credentials are waited for, ms. Then it is a failure like others. */
 export const CREDENTIALS_WAIT_MS = 10_000;
 /** As much of an error's body is read to find its Status, bytes; the rest is cancelled. */

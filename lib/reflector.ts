@@ -40,6 +40,13 @@ export class Reflector {
   #failuresAtVersion = 0;
   /** The server has nothing to show from the versions that were left behind. */
   #isForgotten = true;
+  /**
+   * The version of the LIST where a WATCH is to begin, and when that was read, until one has begun.
+   * Where the server cannot be reached meanwhile, a later LIST would be behind what it still has.
+   */
+  #base: { version: string; readMs: number } | null = null;
+  /** A later LIST was made since. */
+  #isBaseOld = false;
   /** Why the next WATCH has to begin at the version of a LIST; null = nothing is missed by it. */
   #gapReason: string | null = null;
   #withBookmarks = true;
@@ -53,6 +60,7 @@ export class Reflector {
     this.#lists = new ListLoop(context, () => {
       this.#rung = "list";
       this.#isFresh = true;
+      this.#base = null;
       this.#missed(this.#lists.versionReadMs, "the server's data went back (etcd restored?)");
       this.#pass?.discard();
     });
@@ -124,7 +132,11 @@ export class Reflector {
     const isReached = compareRv(listVersion, position.passed) !== -1;
     if (this.#rung === "passed" && isReached) return position.passed;
     this.#rung = "list";
-    return listVersion;
+    this.#isBaseOld = this.#base !== null && compareRv(listVersion, this.#base.version) === 1;
+    if (!this.#isBaseOld) {
+      this.#base = { version: listVersion, readMs: this.#lists.versionReadMs };
+    }
+    return this.#base!.version;
   }
 
   async #watch(start: WatchStart): Promise<WatchReport> {
@@ -162,8 +174,9 @@ export class Reflector {
       const { position } = this.#context;
       if (this.#isForgotten) position.pass(from);
       else position.skip(from);
-      if (this.#gapReason !== null) this.#missed(this.#lists.versionReadMs, this.#gapReason);
+      if (this.#gapReason !== null) this.#missed(this.#base!.readMs, this.#gapReason);
     }
+    this.#base = null;
     this.#gapReason = null;
   }
 
@@ -216,7 +229,7 @@ export class Reflector {
   /** The history at this version is gone: normal where nothing happened for some minutes. */
   async #refused(from: string, failure: ApiFailure): Promise<void> {
     this.#context.log("INFO", `${this.#what} from ${from} was refused: ${failure.message}`);
-    const wasListVersion = this.#rung === "list";
+    const wasListVersion = this.#rung === "list" && !this.#isBaseOld;
     this.#isListUrgent = !wasListVersion;
     this.#climb(`the server has no history from resourceVersion ${from} on (compacted?)`, true);
     // Even the version of a LIST just made: the server forgets faster than we can ask.
@@ -253,6 +266,7 @@ export class Reflector {
     this.#isForgotten = isForgotten;
     // On the rungs between a LIST is owed already, and has told its version.
     if (this.#rung === "previous" || this.#rung === "list") this.#lists.owe(reason);
+    if (this.#rung === "list") this.#base = null;
     this.#rung = this.#nextRung();
     this.#isFresh = true;
     this.#gapReason = reason;

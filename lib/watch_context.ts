@@ -4,11 +4,12 @@
  */
 
 import type { ApiClient } from "./api_client.ts";
-import type { ApiFailure } from "./api_failure.ts";
+import { type ApiFailure, isAboutCredentials } from "./api_failure.ts";
 import { Backoff, BACKOFF_TIMES, type BackoffTimes, type Clock, sleep } from "./backoff.ts";
 import type { BatchWriter } from "./batch.ts";
 import { EventScan } from "./event_scan.ts";
 import {
+  CREDENTIALS_HURRY_MS,
   LINE_BYTES_MAX,
   LIST_AGE_MAX_MS,
   LIST_INTERVAL_MS,
@@ -32,6 +33,7 @@ export type LogLevel = Extract<FromWatch, { type: "log" }>["level"];
 /** Every time and size of LIST and WATCH that a test may want otherwise; see lib/limits.ts. */
 export interface WatchTimes {
   backoff: BackoffTimes;
+  credentialsHurryMs: number;
   lineBytesMax: number;
   listAgeMaxMs: number;
   listIntervalMs: number;
@@ -49,6 +51,7 @@ export interface WatchTimes {
 /** The shipped ones. */
 export const WATCH_TIMES: Readonly<WatchTimes> = {
   backoff: BACKOFF_TIMES,
+  credentialsHurryMs: CREDENTIALS_HURRY_MS,
   lineBytesMax: LINE_BYTES_MAX,
   listAgeMaxMs: LIST_AGE_MAX_MS,
   listIntervalMs: LIST_INTERVAL_MS,
@@ -142,6 +145,7 @@ export class Outage {
   readonly #backoff: Backoff;
   #failures = 0;
   #sinceMs = 0;
+  #hurriedMs = -Infinity;
 
   constructor(context: WatchContext) {
     this.#context = context;
@@ -168,8 +172,32 @@ export class Outage {
     const remedy = remedyFor(failure, this.#context);
     if (remedy === null) log("WARNING", `${text} ${next}`);
     else log("ERROR", `${text} ${remedy} ${next}`);
-    await sleep(delayMs, stop);
+    if (!isAboutCredentials(failure)) await sleep(delayMs, stop);
+    else if (await this.#sleepUnlessChanged(delayMs)) {
+      log("INFO", `${what} is tried again at once, as there are other credentials.`);
+    }
     if (stop.aborted) throw new Stopped();
+  }
+
+  /** Waits so long, or, within bounds, until there are other credentials: then true. */
+  async #sleepUnlessChanged(delayMs: number): Promise<boolean> {
+    const { client, clock, stop, times } = this.#context;
+    const endMs = clock.nowMs() + delayMs;
+    const waiting = new AbortController();
+    const end = () => waiting.abort();
+    stop.addEventListener("abort", end);
+    if (stop.aborted) end();
+    const hasChanged = await Promise.race([
+      sleep(delayMs, waiting.signal).then(() => false),
+      client.changed(waiting.signal).then(() => true),
+    ]);
+    end();
+    stop.removeEventListener("abort", end);
+    if (!hasChanged || stop.aborted) return false;
+    const earliestMs = Math.min(this.#hurriedMs + times.credentialsHurryMs, endMs);
+    await sleep(Math.max(earliestMs - clock.nowMs(), 0), stop);
+    this.#hurriedMs = clock.nowMs();
+    return !stop.aborted;
   }
 
   /** An attempt succeeded. */

@@ -35,8 +35,10 @@ export function catalogueFaults(ringForgets: boolean): Faults {
 }
 
 function done({ number, inject, hides }: CatalogueFault): Fault {
-  return async ({ cluster: { record }, sleep }, random) => {
+  return async (world, random) => {
+    const { cluster: { record }, sleep } = world;
     const forMs = random.integer(LASTS_MS.min, LASTS_MS.max);
+    if (hides === "unseen") await world.mostlyMet(random);
     // What a restore or a compaction hides is judged by itself.
     record.mayHide = hides === "overwritten";
     const end = inject(record.server, () => random.next());

@@ -24,6 +24,8 @@ export interface Asked {
   isRefused: boolean;
   /** When the answer of a WATCH ended; Infinity = it has not. */
   endMs: number;
+  /** WATCH: the resourceVersion of its last line. */
+  upTo: bigint;
   /** LIST: the token that the page gave. */
   token: string | null;
 }
@@ -89,6 +91,14 @@ export class ServerRecord {
     return this.server.log[asked.logIndex]!;
   }
 
+  /** Whether an open watch has shown all there is. */
+  get isMet(): boolean {
+    const newest = this.server.revisions.at(-1)?.revision ?? 0n;
+    return this.asked.some(({ request, endMs, upTo }) =>
+      request.verb === "watch" && endMs === Infinity && upTo >= newest
+    );
+  }
+
   /** The revision that was the newest so many ms ago, as far as it can still be read. */
   revisionBefore(ms: number): bigint {
     const { storage } = this.server.store;
@@ -135,6 +145,7 @@ export class ServerRecord {
       isRefused: this.mayHide || respond?.status === 410 || respond?.status === 504 ||
         text.includes('"ERROR"'),
       endMs: Infinity,
+      upTo: 0n,
       token: null,
     };
     this.asked.push(asked);
@@ -164,7 +175,7 @@ export class ServerRecord {
       const result = action.lines?.(line) ?? [line.text];
       if (line.type === "ERROR") asked.isRefused = true;
       else {
-        this.#meetVersion(line.text);
+        asked.upTo = this.#meetVersion(line.text);
         const entry = this.#entryOf(line.text);
         const { index } = line;
         const [atMs, isAltered] = [performance.now(), !result.includes(line.text)];
@@ -182,9 +193,10 @@ export class ServerRecord {
     return answer;
   }
 
-  #meetVersion(text: string): void {
+  #meetVersion(text: string): bigint {
     const version = BigInt(VERSION.exec(text)?.[1] ?? 0);
     if (version > this.#met) this.#met = version;
+    return version;
   }
 
   /** The entry that a line of a WATCH shows; null for a DELETED. */

@@ -6,8 +6,6 @@ import type { World } from "./world.ts";
 
 /** etcd is put back by no more than this, ms. */
 const REWIND_MS_MAX = 30_000;
-/** Between two looks for an open watch, ms. */
-const WAIT_MS = 300;
 
 /** See the head of this file. */
 export const STORE_FAULTS: Faults = {
@@ -32,17 +30,16 @@ export const STORE_FAULTS: Faults = {
  * Mostly when the program has met all there is: what it had not met by then is gone for good.
  */
 async function restore(
-  { cluster, load, sleep }: World,
+  world: World,
   random: Random,
   movesPast: boolean,
 ): Promise<void> {
+  const { cluster, load, sleep } = world;
   const agoMs = 100 + Math.round(REWIND_MS_MAX * random.next() ** 3);
   const downMs = random.integer(0, 3_000);
   const [before, behind] = [random.integer(0, 50), random.integer(1, 50)];
-  const { record, record: { server: { store, watches } } } = cluster;
-  const waits = random.chance(0.8) ? random.integer(5, 40) : 0;
-  for (let tries = 0; tries < waits && watches.length === 0; tries++) await sleep(WAIT_MS);
-  await sleep(WAIT_MS);
+  const { record, record: { server: { store } } } = cluster;
+  await world.mostlyMet(random);
   await cluster.down(async () => {
     const peak = store.revision;
     store.rewindTo(record.revisionBefore(agoMs));

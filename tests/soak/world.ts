@@ -1,10 +1,14 @@
 /** A soak under way: its parts, its clock, and what was counted. */
 
+import type { Random } from "../sim/random.ts";
 import type { Cluster } from "./cluster.ts";
 import type { DestinationFiles } from "./files.ts";
 import type { Load } from "./load.ts";
 import type { Span } from "./oracle.ts";
 import type { Subject } from "./subject.ts";
+
+/** Between two looks for an open watch that has shown everything, ms. */
+const MET_WAIT_MS = 300;
 
 /** The parts. */
 export interface WorldParts {
@@ -57,6 +61,18 @@ export class World {
     await Promise.race([slept, this.#over.promise]);
     clearTimeout(timer);
   };
+
+  /**
+   * Waits, mostly, until the program has met all there is, before something takes that away for
+   * good; if it takes too long, no more.
+   */
+  async mostlyMet(random: Random): Promise<void> {
+    const waits = random.chance(0.8) ? random.integer(20, 40) : 0;
+    for (let tries = 0; tries < waits && !this.cluster.record.isMet; tries++) {
+      await this.sleep(MET_WAIT_MS);
+    }
+    await this.sleep(MET_WAIT_MS);
+  }
 
   /** While `body` runs, the program is held up. */
   async stalled(body: () => Promise<void>): Promise<void> {

@@ -49,6 +49,74 @@ Deno.test("401 for long: tried again with backoff, and let in when the token is 
   });
 });
 
+/** A backoff that no test waits for. */
+const LONG = { backoff: { firstMs: 60_000, maxMs: 60_000, resetMs: 60_000 } };
+
+for (const status of [401, 403]) {
+  Deno.test(`other credentials end the backoff of a ${status} (fault 13; check 4.2.14)`, async () => {
+    // Nobody without a header is refused by 403, as where anonymous requests are let in.
+    const old = status === 401 ? bearer("old") : NO_CREDENTIALS;
+    await withServer({ tokens: { new: "us" } }, async (server) => {
+      create(server, "e1");
+      const options = { credentials: old, times: LONG, clientTimes: { credentialsMs: 50 } };
+      await withEnd(server.url, options, async (end) => {
+        await until(() => end.logged("Next attempt in").length === 1);
+        assert(end.logged(`answered ${status}`).length === 1);
+        end.send({ type: "credentials", credentials: bearer("new") });
+        await until(() => end.isSettled);
+        assertEquals(end.logged("at once, as there are other credentials").length, 1);
+      });
+    });
+  });
+}
+
+Deno.test("other credentials end the backoff of a certificate that is not trusted (fault 16; check 4.2.14)", async () => {
+  const [pki, other] = [new Pki(), new Pki("other")];
+  await withServer({ tls: { ...pki.server(), ca: pki.ca } }, async (server) => {
+    create(server, "e1");
+    const credentials = { ...NO_CREDENTIALS, caCerts: [other.ca] };
+    const options = { credentials, times: LONG, clientTimes: { credentialsMs: 50 } };
+    await withEnd(server.url, options, async (end) => {
+      await until(() => end.logged("Next attempt in").length === 1);
+      end.send({ type: "credentials", credentials: { ...credentials, caCerts: [pki.ca] } });
+      await until(() => end.isSettled);
+    });
+  });
+});
+
+Deno.test("a plugin that gives other credentials whenever it is asked makes no hot loop (fault 13)", async () => {
+  await withServer({ tokens: { another: "us" } }, async (server) => {
+    const watches = ["a", "b", "c", "d"].map((namespace) => ({ ...watchFrom(null), namespace }));
+    // The first that ends asks for credentials, which end the others'.
+    const backoff = { firstMs: 100, maxMs: 60_000, resetMs: 60_000 };
+    const times = { backoff, credentialsHurryMs: 1000 };
+    await withEnd(server.url, { credentials: bearer("0"), watches, times }, async (end) => {
+      let given = 0;
+      end.renewed = () => bearer(`${++given}`);
+      await until(() => end.logged("at once, as there are other credentials").length > 0);
+      const asked = server.log.length;
+      await new Promise((resolve) => setTimeout(resolve, 900));
+      // Each once by its backoff and once in a hurry, with what it had and what it is given then.
+      assert(server.log.length - asked <= 40, `${server.log.length - asked} requests`);
+    });
+  });
+});
+
+Deno.test("a failure that has nothing to do with credentials is waited out whatever they are", async () => {
+  await withServer({}, async (server) => {
+    const action = statusAnswer(503, "ServiceUnavailable", "not now");
+    server.faults.push({ match: {}, times: Infinity, action });
+    await withEnd(server.url, { times: LONG }, async (end) => {
+      await until(() => end.logged("Next attempt in").length === 1);
+      for (const token of ["a", "b", "c"]) {
+        end.send({ type: "credentials", credentials: bearer(token) });
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      assertEquals(server.log.length, 1);
+    });
+  });
+});
+
 Deno.test("401 and nobody answers: the wait ends, and it is a failure like others (fault 13)", async () => {
   await withServer({ tokens: { new: "us" } }, async (server) => {
     const clientTimes = { credentialsMs: 100 };

@@ -4,7 +4,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import type { Position } from "../../lib/protocol.ts";
-import { statusAnswer } from "../fake/faults.ts";
+import { type RequestInfo, statusAnswer } from "../fake/faults.ts";
 import { sampleEvent } from "../fake/sample.ts";
 import type { FakeApiServer } from "../fake/server.ts";
 import { until, withServer } from "../fake/testing.ts";
@@ -224,6 +224,54 @@ for (const form of ["ERROR in an answer 200", "HTTP 410"]) {
     });
   });
 }
+
+for (
+  const [how, action] of Object.entries({
+    "is refused by 503": statusAnswer(503, "ServiceUnavailable", "the server is restarting"),
+    "gets no answer": { holdMs: Infinity },
+  })
+) {
+  Deno.test(`the WATCH from a LIST's version ${how}: it is come back to, before a later one (fault 36)`, async () => {
+    await withServer({}, async (server) => {
+      const position = await positionAfterAll(server, "e1", "e2");
+      create(server, "e3", "e4");
+      server.store.compact();
+      const when = ({ query }: RequestInfo) => query.get("resourceVersion") === "104";
+      server.faults.push({ match: { verb: "watch", when }, action });
+      const options = { watches: [watchFrom(position)], clientTimes: { headerMs: 200 } };
+      await withEnd(server.url, options, async (end) => {
+        await until(() => requests(server).includes("watch 104"));
+        server.store.repeat("a", "e1");
+        server.store.repeat("a", "e1");
+        await until(() => end.versions.includes("106"));
+        await until(() => end.versions.includes("105"));
+        assertEquals(end.gaps.length, 1);
+      });
+    });
+  });
+}
+
+Deno.test("a LIST's version that is compacted before its WATCH has begun: a later LIST, at once", async () => {
+  await withServer({}, async (server) => {
+    const position = await positionAfterAll(server, "e1", "e2");
+    create(server, "e3", "e4");
+    server.store.compact();
+    const when = ({ query }: RequestInfo) => query.get("resourceVersion") === "104";
+    const action = statusAnswer(503, "ServiceUnavailable", "the server is restarting");
+    server.faults.push({ match: { verb: "watch", when }, action });
+    const backoff = { firstMs: 300, maxMs: 60_000, resetMs: 60_000 };
+    const times = { backoff, listIntervalMs: 60_000 };
+    await withEnd(server.url, { watches: [watchFrom(position)], times }, async (end) => {
+      await until(() => requests(server).includes("watch 104"));
+      create(server, "e5");
+      server.store.bump(200);
+      server.store.compact();
+      await until(() => server.watches.length === 1);
+      assertEquals(requests(server).slice(-3), ["watch 104", "list", "watch 200"]);
+      assertEquals(end.logs.filter((line) => line.includes("Next attempt in")).length, 1);
+    });
+  });
+});
 
 Deno.test("P refused while a LIST runs that began after it: the watch does not wait for another", async () => {
   await withServer({}, async (server) => {

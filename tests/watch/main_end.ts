@@ -76,8 +76,8 @@ export class MainEnd {
   readonly gaps: Gap[] = [];
   connected = 0;
   unauthorized = 0;
-  /** Credentials to answer an "unauthorized" with. */
-  renewed: Credentials | null = null;
+  /** Credentials to answer an "unauthorized" with; a function makes them anew each time. */
+  renewed: Credentials | (() => Credentials) | null = null;
   /** While true, batches are left where they are, as by a full disk. */
   isHolding = false;
   readonly #session: WatchSession;
@@ -171,7 +171,10 @@ export class MainEnd {
         return;
       case "unauthorized":
         this.unauthorized++;
-        if (this.renewed !== null) this.send({ type: "credentials", credentials: this.renewed });
+        if (this.renewed !== null) {
+          const credentials = typeof this.renewed === "function" ? this.renewed() : this.renewed;
+          this.send({ type: "credentials", credentials });
+        }
         return;
       default:
         this.#inbox.push(message);
