@@ -1,7 +1,7 @@
 /**
  * An API server that does nothing but send events, as fast as it is read: a process of its own.
  *
- * `deno run -A bench/feeder.ts [CERT KEY]` prints its port, then one line of JSON for each request
+ * `deno run -A bench/feeder.ts [CERT KEY]` prints its port and one for LISTs, then one line of JSON for each request
  * it gets: `{"atMs":…,"verb":"watch","from":0}`. What it serves stands in the path that precedes
  * /api/v1/events, such as `/list=1000,watch=300000`:
  *
@@ -17,6 +17,7 @@
  */
 
 import { Block, numberOf, ROUND, versionOf } from "./feed.ts";
+import { type Conn, listenWithoutDelay } from "./node_conn.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -40,7 +41,7 @@ const HEAD = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n" +
 const LAST_CHUNK = encoder.encode("0\r\n\r\n");
 
 /** The head of a request: its path and query; null where the client went away. */
-async function readRequest(conn: Deno.Conn): Promise<URL | null> {
+async function readRequest(conn: Conn): Promise<URL | null> {
   let text = "";
   const buffer = new Uint8Array(16 * 1024);
   while (!text.includes("\r\n\r\n")) {
@@ -51,7 +52,7 @@ async function readRequest(conn: Deno.Conn): Promise<URL | null> {
   return new URL(text.split(" ")[1]!, "http://feeder");
 }
 
-async function send(conn: Deno.Conn, bytes: Uint8Array): Promise<void> {
+async function send(conn: Conn, bytes: Uint8Array): Promise<void> {
   for (let sent = 0; sent < bytes.length;) sent += await conn.write(bytes.subarray(sent));
 }
 
@@ -77,7 +78,7 @@ function watchFrame(text: string): string {
 }
 
 /** Events from number `from` on. */
-async function serveWatch(conn: Deno.Conn, feed: Feed, from: number): Promise<void> {
+async function serveWatch(conn: Conn, feed: Feed, from: number): Promise<void> {
   const { list, watch, rate, message, end } = feed;
   const last = list + watch;
   const size = message > 10_000 ? ROUND : BLOCK_EVENTS;
@@ -101,7 +102,7 @@ async function serveWatch(conn: Deno.Conn, feed: Feed, from: number): Promise<vo
 }
 
 /** Pages of a LIST, or all of it where no limit is given. */
-async function serveList(conn: Deno.Conn, feed: Feed, query: URLSearchParams): Promise<void> {
+async function serveList(conn: Conn, feed: Feed, query: URLSearchParams): Promise<void> {
   const limit = Number(query.get("limit") ?? 0) || feed.list;
   const first = Number(query.get("continue") ?? 0);
   const last = Math.min(feed.list, first + limit);
@@ -126,7 +127,7 @@ async function serveList(conn: Deno.Conn, feed: Feed, query: URLSearchParams): P
 
 /** Cuts what it is given into chunks of net/http's size. */
 class Chunks {
-  readonly #conn: Deno.Conn;
+  readonly #conn: Conn;
   readonly #head = encoder.encode("800\r\n");
   readonly #out = new Uint8Array(512 * 1024);
   readonly #part = new Uint8Array(2048);
@@ -134,14 +135,13 @@ class Chunks {
   /** Bytes of #out that are still to be sent: at first the answer's head. */
   #waiting: number;
 
-  constructor(conn: Deno.Conn) {
+  constructor(conn: Conn) {
     this.#conn = conn;
     this.#waiting = encoder.encodeInto(HEAD, this.#out).written;
   }
 
   async add(bytes: Uint8Array): Promise<void> {
-    // Small writes of their own would wait for the reader's delayed ACK: 40 ms a page. A TLS
-    // listener of Deno has no TCP_NODELAY, which net/http sets.
+    // The head goes with what follows it, as from net/http's buffer.
     let to = this.#waiting;
     for (let at = 0; at < bytes.length;) {
       const count = Math.min(this.#part.length - this.#held, bytes.length - at);
@@ -178,7 +178,7 @@ class Chunks {
   }
 }
 
-async function serve(conn: Deno.Conn): Promise<void> {
+async function serve(conn: Conn): Promise<void> {
   try {
     for (;;) {
       const url = await readRequest(conn);
@@ -203,14 +203,14 @@ async function serve(conn: Deno.Conn): Promise<void> {
 
 const [certFile, keyFile] = Deno.args;
 const at = { hostname: "127.0.0.1", port: 0 };
-const listener = certFile === undefined || keyFile === undefined
-  ? Deno.listen(at)
-  : Deno.listenTls({
-    ...at,
-    cert: Deno.readTextFileSync(certFile),
-    key: Deno.readTextFileSync(keyFile),
-  });
-console.log(listener.addr.port);
+const tls = certFile === undefined || keyFile === undefined
+  ? null
+  : { cert: Deno.readTextFileSync(certFile), key: Deno.readTextFileSync(keyFile) };
+const listener = tls === null ? Deno.listen(at) : Deno.listenTls({ ...at, ...tls });
+const pagesPort = tls === null
+  ? listener.addr.port
+  : await listenWithoutDelay(tls.cert, tls.key, (conn) => void serve(conn));
+console.log(`${listener.addr.port} ${pagesPort}`);
 for await (const conn of listener) {
   // As net/http does: else the last bytes of a page wait 40 ms for the reader's delayed ACK.
   if ("setNoDelay" in conn) (conn as Deno.TcpConn).setNoDelay(true);

@@ -50,7 +50,7 @@ export async function limits(rig: Rig, events: number): Promise<Row[]> {
   const rows: Row[] = [];
   for (const [feed, count, message] of [["list", events, 0], ["watch", 500, 1_000_000]] as const) {
     const folder = rig.newFolder();
-    const url = await rig.feeder("https").url(`${feed}=${count},message=${message}`);
+    const url = await rig.feeder("https").url(`${feed}=${count},message=${message}`, feed);
     const child = rig.program(url, folder);
     Deno.writeTextFileSync(cgroup.enter, `${child.pid}`);
     await fileReaches(`${folder}/events.jsonl`, lineBytes(count, message));

@@ -12,7 +12,7 @@ export async function start(rig: Rig, rounds: number): Promise<Row[]> {
   const ends: number[] = [];
   for (let round = 0; round < rounds; round++) {
     const folder = rig.newFolder();
-    const url = await rig.feeder("https").url("list=10,watch=0");
+    const url = await rig.feeder("https").url("list=10,watch=0", "list");
     const began = clockMs();
     const child = rig.program(url, folder);
     ms.push(await fileReaches(`${folder}/events.jsonl`, 1) - began);
@@ -72,7 +72,7 @@ export async function quiet(rig: Rig, seconds: number): Promise<Row[]> {
 /** CPU time of a start that knows many events, by resuming and by LIST, against an empty one. */
 export async function restart(rig: Rig, events: number, rounds: number): Promise<Row[]> {
   const feeder = rig.feeder("https");
-  const url = await feeder.url(`list=${events},watch=10`);
+  const url = await feeder.url(`list=${events},watch=10`, "list");
   const cpu: Record<"empty" | "resume" | "list", number[]> = { empty: [], resume: [], list: [] };
   for (let round = 0; round < rounds; round++) {
     const folder = rig.newFolder();
@@ -89,9 +89,11 @@ export async function restart(rig: Rig, events: number, rounds: number): Promise
     };
     cpu.resume.push(await measure(folder, url, "WATCH /api"));
     // Another server knows no position of this one: only a LIST tells what it holds.
-    const other = await feeder.url(`list=${events},watch=10,rate=0`);
+    const other = await feeder.url(`list=${events},watch=10,rate=0`, "list");
     cpu.list.push(await measure(folder, other, "page(s)"));
-    cpu.empty.push(await measure(rig.newFolder(), await feeder.url("list=0,watch=0"), "page(s)"));
+    cpu.empty.push(
+      await measure(rig.newFolder(), await feeder.url("list=0,watch=0", "list"), "page(s)"),
+    );
     Deno.removeSync(folder, { recursive: true });
   }
   const empty = median(cpu.empty);

@@ -27,7 +27,7 @@ export class Feeder {
   readonly requests: Request[] = [];
   readonly #child: Deno.ChildProcess;
   readonly #reading: Promise<void>;
-  #port = Promise.withResolvers<number>();
+  #ports = Promise.withResolvers<Record<Load["verb"], string>>();
 
   constructor(readonly transport: Transport, readonly rig: Rig) {
     const tls = transport === "https" ? [rig.certFile, rig.keyFile] : [];
@@ -44,9 +44,14 @@ export class Feeder {
     return this.#child.pid;
   }
 
-  /** Base URL of an API server with this feed; see bench/feeder.ts. */
-  async url(feed: string): Promise<string> {
-    return `${this.transport}://127.0.0.1:${await this.#port.promise}/${feed}`;
+  /**
+   * Base URL of an API server with this feed; see bench/feeder.ts.
+   *
+   * @param verb what is measured: there is a port for each, with the same feeds
+   */
+  async url(feed: string, verb: Load["verb"] = "watch"): Promise<string> {
+    const ports = await this.#ports.promise;
+    return `${this.transport}://127.0.0.1:${ports[verb]}/${feed}`;
   }
 
   async stop(): Promise<void> {
@@ -62,7 +67,10 @@ export class Feeder {
       rest = lines.pop()!;
       for (const line of lines) {
         if (line.startsWith("{")) this.requests.push(JSON.parse(line));
-        else this.#port.resolve(Number(line));
+        else {
+          const [watch = "", list = ""] = line.split(" ");
+          this.#ports.resolve({ watch, list });
+        }
       }
     }
   }
@@ -153,7 +161,7 @@ export class Rig {
   /** The raw copy: what the network and the file system cost by themselves. */
   async copy(transport: Transport, { verb, events, message = 0 }: Load): Promise<Run> {
     const feeder = this.feeder(transport);
-    const base = await feeder.url(`${verb}=${events},message=${message},end=1`);
+    const base = await feeder.url(`${verb}=${events},message=${message},end=1`, verb);
     const folder = this.newFolder();
     const file = `${folder}/copy`;
     const before = feeder.requests.length;
@@ -179,7 +187,7 @@ export class Rig {
     const { verb, events, message = 0 } = load;
     const folder = this.newFolder();
     const before = feeder.requests.length;
-    const url = await feeder.url(`${verb}=${events},message=${message}`);
+    const url = await feeder.url(`${verb}=${events},message=${message}`, verb);
     const child = this.program(url, folder, args);
     const bytes = lineBytes(events, message);
     const endMs = await fileReaches(`${folder}/events.jsonl`, bytes);
