@@ -101,6 +101,8 @@ export class BatchWriter {
   #hasMoved = false;
   #isDue = false;
   #timer: Timer | undefined;
+  /** When something was posted last, on performance.now(). */
+  #postedMs = -Infinity;
   #isClosed = false;
   #changed: { promise: Promise<void>; resolve: () => void } | null = null;
 
@@ -167,12 +169,12 @@ export class BatchWriter {
   offer(): void {
     if (this.#isClosed || this.#timer !== undefined) return;
     if (!this.#hasLines && !this.#hasMoved) return;
-    this.#postUnlessBehind();
-    if (this.#isDue) return; // It goes when a buffer comes back.
+    const waitMs = this.#postedMs + BATCH_DELAY_MS - performance.now();
+    if (waitMs <= 0) return this.#postUnlessBehind();
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      this.offer();
-    }, BATCH_DELAY_MS);
+      this.#postUnlessBehind();
+    }, waitMs);
   }
 
   /** Posts what is new. */
@@ -180,6 +182,7 @@ export class BatchWriter {
     this.#isDue = false;
     if (!this.#hasLines && !this.#hasMoved) return;
     this.#hasMoved = false;
+    this.#postedMs = performance.now();
     const positions = this.#outlet.positions();
     if (!this.#hasLines) return this.#outlet.post({ type: "batch", buffer: null, positions });
     const { head, count, end, buffer } = this.#open!;
