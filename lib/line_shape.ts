@@ -1,5 +1,6 @@
 /**
- * Where the event stands in a line that was written before, by this program or by another one.
+ * What may stand around the event of a line: how --wrap writes it, and how the event of a line that
+ * was written before, by this program or by another one, is found again.
  *
  * A line tells its own shape; today's settings do not matter. It is an Event itself, or a wrapper
  * with one member of an Event's shape under any name: that of --wrap, or eventrouter's
@@ -17,12 +18,13 @@ import {
   NESTING_MAX,
   OPEN_OBJECT,
   parseJson,
+  printable,
 } from "./json_bytes.ts";
 import type { JsonTree } from "./json_tree.ts";
-import type { IdentityMode } from "./protocol.ts";
+import type { IdentityMode, LineForm } from "./protocol.ts";
 
 /** The field of a wrapper that names the cluster. */
-export const CLUSTER_FIELD = "cluster";
+const CLUSTER_FIELD = "cluster";
 
 /** The event as it was before, which is no occurrence of its own: eventrouter writes it beside. */
 const OLD_EVENT_FIELD = "old_event";
@@ -34,6 +36,20 @@ export const RESERVED_NAMES: ReadonlySet<string> = new Set([
   // With it, a wrapper might pass for an Event.
   "metadata",
 ]);
+
+const encoder = new TextEncoder();
+
+/** What stands in front of the event of a line, and what behind it, its newline included. */
+export function aroundEvent({ wrap, cluster }: LineForm): { front: string; back: string } {
+  if (wrap === null) return { front: "", back: "\n" };
+  const field = cluster === null ? "" : `,"${CLUSTER_FIELD}":${jsonString(cluster)}`;
+  return { front: `{${jsonString(wrap)}:`, back: `${field}}\n` };
+}
+
+/** Without what some line splitter takes for a line end. */
+function jsonString(text: string): string {
+  return printable(JSON.stringify(text));
+}
 
 /**
  * Scans the event of the line in [start, end), which is without its newline, into `scan`.
@@ -60,7 +76,6 @@ export function scanLine(
   return scan.scan(bytes, event.start, event.end, mode) === null ? event : "other";
 }
 
-const encoder = new TextEncoder();
 const RESERVED_KEYS = [...RESERVED_NAMES].map((name) => encoder.encode(JSON.stringify(name)));
 const CLUSTER_MEMBER = encoder.encode(`},${JSON.stringify(CLUSTER_FIELD)}:`);
 
