@@ -11,16 +11,19 @@ import { parseArgs } from "@std/cli";
 import type { CheckOptions } from "./check.ts";
 import { UsageError } from "./errors.ts";
 import {
+  clusterOf,
   destinationOf,
   fieldSelectorOf,
   folderOf,
   type Given,
   identityOf,
   logLevelOf,
+  managedFieldsOf,
   namespacesOf,
   rateOf,
   shown,
   wholeNumber,
+  wrapOf,
 } from "./setting_values.ts";
 import { BOUNDS, DEFAULTS, type Settings } from "./settings.ts";
 import type { StatusOptions } from "./status.ts";
@@ -49,6 +52,9 @@ const WITH_VARIABLE = [
   "start-timeout-sec",
   "namespaces",
   "field-selector",
+  "managed-fields",
+  "wrap",
+  "cluster",
 ] as const;
 
 const WITH_VALUE: readonly string[] = [...WITH_VARIABLE, "kubeconfig", "context"];
@@ -187,6 +193,7 @@ function settingsOf(
   given: (flag: typeof WITH_VARIABLE[number]) => Given | null,
 ): Settings {
   const d = DEFAULTS;
+  const wrap = wrapOf(given("wrap")) ?? d.wrap;
   return {
     destination: destinationOf(given("destination")) ?? d.destination,
     logLevel: logLevelOf(given("log-level")) ?? d.logLevel,
@@ -204,6 +211,9 @@ function settingsOf(
       d.startTimeoutSec,
     namespaces: namespacesOf(given("namespaces")) ?? d.namespaces,
     fieldSelector: fieldSelectorOf(given("field-selector")) ?? d.fieldSelector,
+    managedFields: managedFieldsOf(given("managed-fields")) ?? d.managedFields,
+    wrap,
+    cluster: clusterOf(given("cluster"), wrap) ?? d.cluster,
     ...(typeof flags.kubeconfig === "string" && { kubeconfig: flags.kubeconfig }),
     ...(typeof flags.context === "string" && { context: flags.context }),
   };

@@ -66,6 +66,7 @@ const COUNT_FIELD = 9;
 
 /** The own keys of metadata that are read (uid only to be sure that it is a string, once). */
 const METADATA_KEYS = ["name", "namespace", "resourceVersion", "uid"].map(keyBytes);
+const MANAGED_FIELDS_KEY = keyBytes("managedFields");
 const NAME_KEY = 0;
 const RESOURCE_VERSION_KEY = 2;
 const METADATA_PREFIXES = [partPrefix("metadata.name"), partPrefix("metadata.namespace")];
@@ -83,6 +84,8 @@ export class EventGrammar {
   /** metadata.resourceVersion without its quotes. */
   readonly resourceVersion: Range = { start: 0, end: 0 };
   readonly count: Range = { start: 0, end: 0 };
+  /** metadata.managedFields with its key; start = end where it has none. */
+  readonly managedFields: Range = { start: 0, end: 0 };
   hasName = false;
   /** Of kind and apiVersion: both stand in the object. */
   hasTypeMeta = false;
@@ -124,6 +127,7 @@ export class EventGrammar {
     setRange(this.name, 0, 0);
     setRange(this.resourceVersion, 0, 0);
     setRange(this.count, 0, 0);
+    setRange(this.managedFields, 0, 0);
     this.hasName = false;
     this.hasTypeMeta = false;
   }
@@ -149,8 +153,14 @@ export class EventGrammar {
       at++;
       const index = metadataKeyAt(bytes, at, end);
       if (index < 0) {
+        const memberStart = at;
         at = memberEnd(bytes, at, end, 2);
         if (at < 0) return -1;
+        // No escape of this grammar spells a letter, so the key has no other spelling.
+        if (startsWith(bytes, memberStart, at, MANAGED_FIELDS_KEY)) {
+          if (this.managedFields.end > 0) return -1;
+          setRange(this.managedFields, memberStart, at);
+        }
         continue;
       }
       if ((seen & (1 << index)) !== 0) return -1;

@@ -11,17 +11,20 @@ import { identityOf, IdentitySum, nameCountIdentity } from "./identity.ts";
 import {
   BACKSLASH,
   breaksLines,
+  COMMA,
+  fieldRange,
   FormatError,
   parseJson,
   QUOTE,
   skipSpace,
   trimEnd,
+  withoutField,
   writeOnOneLine,
 } from "./json_bytes.ts";
 import type { JsonObject, JsonTree } from "./json_tree.ts";
-import type { IdentityMode } from "./protocol.ts";
+import { aroundEvent } from "./line_shape.ts";
+import { type IdentityMode, type LineForm, PLAIN_LINE } from "./protocol.ts";
 
-const LINE_FEED = 0x0a;
 const LOWER_N = 0x6e;
 
 /**
@@ -29,11 +32,13 @@ const LOWER_N = 0x6e;
  * and apiVersion once, above its items (kubernetes/kubernetes#3030); a WATCH in each object.
  */
 const TYPE_META = {
-  none: new Uint8Array(),
-  both: new TextEncoder().encode('{"kind":"Event","apiVersion":"v1",'),
-  kind: new TextEncoder().encode('{"kind":"Event",'),
-  apiVersion: new TextEncoder().encode('{"apiVersion":"v1",'),
+  none: "",
+  both: '{"kind":"Event","apiVersion":"v1",',
+  kind: '{"kind":"Event",',
+  apiVersion: '{"apiVersion":"v1",',
 };
+
+const encoder = new TextEncoder();
 
 /** Reads one event at a time; what it found holds until the next scan. */
 export class EventScan {
@@ -49,11 +54,32 @@ export class EventScan {
 
   readonly #grammar = new EventGrammar();
   readonly #sum = new IdentitySum();
+  readonly #dropsManagedFields: boolean;
+  /** What a line begins with, by what of TYPE_META is missing in its event. */
+  readonly #fronts: Readonly<Record<keyof typeof TYPE_META, Uint8Array>>;
+  /** What a line ends with. */
+  readonly #back: Uint8Array;
   #bytes: Uint8Array = new Uint8Array();
-  #typeMeta: Uint8Array = TYPE_META.none;
-  /** What follows #typeMeta on the line. */
+  #front: Uint8Array = new Uint8Array();
+  /** What follows #front on the line. */
   readonly #body: Range = { start: 0, end: 0 };
+  /** What is left out of the body; start = end where it is nothing. */
+  readonly #cut: Range = { start: 0, end: 0 };
   #breaksLines = false;
+
+  /** @param form of the lines that writeLine() writes */
+  constructor(form: LineForm = PLAIN_LINE) {
+    const { front, back } = aroundEvent(form);
+    const frontOf = (typeMeta: string) => encoder.encode(front + typeMeta);
+    this.#dropsManagedFields = form.managedFields === "drop";
+    this.#fronts = {
+      none: frontOf(TYPE_META.none),
+      both: frontOf(TYPE_META.both),
+      kind: frontOf(TYPE_META.kind),
+      apiVersion: frontOf(TYPE_META.apiVersion),
+    };
+    this.#back = encoder.encode(back);
+  }
 
   /**
    * Reads the Event object in [start, end).
@@ -76,8 +102,8 @@ export class EventScan {
       const hasCount = grammar.count.end > 0 && !startsWithByte(bytes, grammar.count, LOWER_N);
       nameCountIdentity(name, hasCount ? asciiText(bytes, grammar.count) : "None", this.key);
     }
-    const typeMeta = grammar.hasTypeMeta ? TYPE_META.none : TYPE_META.both;
-    this.#keepLine(bytes, start, end, typeMeta, false);
+    this.#keepLine(bytes, start, end, grammar.hasTypeMeta ? "none" : "both", false);
+    if (this.#dropsManagedFields) this.#leaveOut(grammar.managedFields);
     return null;
   }
 
@@ -100,52 +126,79 @@ export class EventScan {
     if (!resourceVersion.isWellFormed()) return "a resourceVersion that is no text";
     this.resourceVersion = resourceVersion;
     identityOf(event, mode, this.#sum, this.key);
-    const from = skipSpace(bytes, start, end);
-    const to = trimEnd(bytes, start, end);
-    this.#keepLine(bytes, from, to, missingTypeMeta(event), breaksLines(bytes, from, to));
+    const hasDropped = this.#dropsManagedFields && metadata.has("managedFields");
+    const kept = hasDropped ? withoutManagedFields(bytes, start, end) : bytes.subarray(start, end);
+    const from = skipSpace(kept, 0, kept.length);
+    const to = trimEnd(kept, 0, kept.length);
+    this.#keepLine(kept, from, to, missingTypeMeta(event), breaksLines(kept, from, to));
     return null;
   }
 
   /**
-   * Writes the line of the event just scanned: the server's bytes, with kind and apiVersion where
-   * they are missing, and one `\n`. Only what would break a line splitter is spelled otherwise.
-   * `into` must have lineLength bytes of room at `offset`. Returns the index behind the line.
+   * Writes the line of the event just scanned in the form of this scan: the server's bytes, with
+   * kind and apiVersion where they are missing, and one `\n`. Only what would break a line splitter
+   * is spelled otherwise. `into` must have lineLength bytes of room at `offset`. Returns the index
+   * behind the line.
    */
   writeLine(into: Uint8Array, offset: number): number {
     const { start, end } = this.#body;
-    into.set(this.#typeMeta, offset);
-    const to = offset + this.#typeMeta.length;
-    if (this.#breaksLines) writeOnOneLine(this.#bytes, start, end, into, to);
-    else into.set(this.#bytes.subarray(start, end), to);
-    into[offset + this.lineLength - 1] = LINE_FEED;
-    return offset + this.lineLength;
+    const cut = this.#cut;
+    into.set(this.#front, offset);
+    let to = offset + this.#front.length;
+    if (this.#breaksLines) to += writeOnOneLine(this.#bytes, start, end, into, to);
+    else {
+      into.set(this.#bytes.subarray(start, cut.start), to);
+      to += cut.start - start;
+      if (cut.end < end) into.set(this.#bytes.subarray(cut.end, end), to);
+      to += end - cut.end;
+    }
+    for (let i = 0; i < this.#back.length; i++) into[to++] = this.#back[i]!;
+    return to;
   }
 
   #keepLine(
     bytes: Uint8Array,
     start: number,
     end: number,
-    typeMeta: Uint8Array,
+    missing: keyof typeof TYPE_META,
     breaksLines: boolean,
   ): void {
     this.#bytes = bytes;
-    this.#typeMeta = typeMeta;
-    this.#body.start = typeMeta.length === 0 ? start : start + 1;
-    this.#body.end = end;
+    this.#front = this.#fronts[missing];
+    this.#body.start = missing === "none" ? start : start + 1;
+    this.#body.end = this.#cut.start = this.#cut.end = end;
     this.#breaksLines = breaksLines;
     const bodyLength = breaksLines
       ? writeOnOneLine(bytes, this.#body.start, end, null, 0)
       : end - this.#body.start;
-    this.lineLength = typeMeta.length + bodyLength + 1;
+    this.lineLength = this.#front.length + bodyLength + this.#back.length;
+  }
+
+  /** Leaves a field of metadata out of the line, as the fast grammar found it: no space around. */
+  #leaveOut({ start, end }: Range): void {
+    if (start === end) return;
+    const isFirst = this.#bytes[start - 1] !== COMMA;
+    this.#cut.start = isFirst ? start : start - 1;
+    this.#cut.end = isFirst && this.#bytes[end] === COMMA ? end + 1 : end;
+    this.lineLength -= this.#cut.end - this.#cut.start;
   }
 }
 
+/** The bytes of a valid Event without metadata.managedFields. */
+function withoutManagedFields(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  const metadata = fieldRange(bytes, start, end, "metadata")!;
+  const kept = withoutField(bytes, metadata.start, metadata.end, "managedFields");
+  const event = new Uint8Array(end - start - (metadata.end - metadata.start) + kept.length);
+  event.set(bytes.subarray(start, metadata.start));
+  event.set(kept, metadata.start - start);
+  event.set(bytes.subarray(metadata.end, end), metadata.start - start + kept.length);
+  return event;
+}
+
 /** Which of kind and apiVersion an object lacks. It has metadata, so a comma may follow them. */
-function missingTypeMeta(event: JsonObject): Uint8Array {
-  if (event.has("kind")) {
-    return event.has("apiVersion") ? TYPE_META.none : TYPE_META.apiVersion;
-  }
-  return event.has("apiVersion") ? TYPE_META.kind : TYPE_META.both;
+function missingTypeMeta(event: JsonObject): keyof typeof TYPE_META {
+  if (event.has("kind")) return event.has("apiVersion") ? "none" : "apiVersion";
+  return event.has("apiVersion") ? "kind" : "both";
 }
 
 /** Whether what is needed as text of an accepted event stands in its bytes as it is. */

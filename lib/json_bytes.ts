@@ -132,18 +132,64 @@ export function fieldRange(
   name: string,
 ): { start: number; end: number } | null {
   let found: { start: number; end: number } | null = null;
+  for (const member of members(bytes, start, end)) {
+    if (member.name === name) found = { start: member.valueStart, end: member.end };
+  }
+  return found;
+}
+
+/**
+ * The bytes of a valid JSON object without a field, all of its duplicates included. With each goes
+ * the comma before it, or behind it where nothing else is before it; every other byte stays.
+ */
+export function withoutField(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  name: string,
+): Uint8Array {
+  const all = [...members(bytes, start, end)];
+  const rest = new Uint8Array(end - start);
+  let length = 0;
+  let from = start;
+  let hasKept = false;
+  const keepTo = (to: number) => {
+    rest.set(bytes.subarray(from, to), length);
+    length += to - from;
+  };
+  for (const [index, member] of all.entries()) {
+    if (member.name !== name) {
+      hasKept = true;
+      continue;
+    }
+    keepTo(hasKept ? all[index - 1]!.end : member.start);
+    from = hasKept ? member.end : all[index + 1]?.start ?? member.end;
+  }
+  keepTo(end);
+  return rest.subarray(0, length);
+}
+
+/** A field of an object with its key, as a range of bytes. */
+interface Member {
+  readonly name: string;
+  readonly start: number;
+  readonly valueStart: number;
+  readonly end: number;
+}
+
+/** The fields of a valid JSON object, in their order. */
+function* members(bytes: Uint8Array, start: number, end: number): Generator<Member> {
   let at = skipSpace(bytes, skipSpace(bytes, start, end) + 1, end);
   while (at < end && bytes[at] === QUOTE) {
     const keyEnd = stringEnd(bytes, at, end);
-    const key = JSON.parse(strictUtf8.decode(bytes.subarray(at, keyEnd)));
+    const name = JSON.parse(strictUtf8.decode(bytes.subarray(at, keyEnd)));
     const colon = skipSpace(bytes, keyEnd, end);
     const valueStart = skipSpace(bytes, colon + 1, end);
-    at = valueEnd(bytes, valueStart, end);
-    if (key === name) found = { start: valueStart, end: at };
-    at = skipSpace(bytes, at, end);
+    const member = { name, start: at, valueStart, end: valueEnd(bytes, valueStart, end) };
+    yield member;
+    at = skipSpace(bytes, member.end, end);
     if (bytes[at] === COMMA) at = skipSpace(bytes, at + 1, end);
   }
-  return found;
 }
 
 /**

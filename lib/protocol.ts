@@ -50,6 +50,19 @@ export interface WatchSpec {
 /** What a key is made of: the event's content, or the Python tool's `name-count`. */
 export type IdentityMode = "content" | "name-count";
 
+/** How an event becomes its line. An identity does not depend on it. */
+export interface LineForm {
+  /** "drop" leaves `metadata.managedFields` out. */
+  managedFields: "keep" | "drop";
+  /** The event's name in a wrapper; null = the line is the event itself. */
+  wrap: string | null;
+  /** Stands in the wrapper beside the event; null = no such field. */
+  cluster: string | null;
+}
+
+/** What holds where nothing is asked for: the line is the event, with all of its bytes. */
+export const PLAIN_LINE: LineForm = { managedFields: "keep", wrap: null, cluster: null };
+
 /** Lanes (32 bits each) of an event's key in a batch: four of its content, four of name-count. */
 export const KEY_LANES = 8;
 
@@ -78,6 +91,7 @@ export type ToWatch =
     bothIdentities: boolean;
     /** fetch() asks through a proxy; absent = there is none. */
     hasProxy?: boolean;
+    line: LineForm;
     credentials: Credentials;
     watches: WatchSpec[];
     /** The pool. These buffers are all that ever travels: back-pressure is their absence. */

@@ -83,7 +83,7 @@ class Session {
   }
 
   async run(): Promise<void> {
-    const { identity } = this.#settings;
+    const { identity, managedFields, wrap, cluster } = this.#settings;
     const { server, netHosts, credentialSource } = this.#cluster;
     const watches = watchesOf(server, this.#settings);
     const recorder = await Recorder.open(this.#io, {
@@ -113,6 +113,7 @@ class Session {
       bothIdentities: recorder.ring.generations.some(({ header }) =>
         header.identityMode !== identity
       ),
+      line: { managedFields, wrap, cluster },
       credentials: this.#credentials,
       watches: watches.map((watch, index) => ({
         ...watch,

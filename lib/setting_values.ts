@@ -6,15 +6,18 @@
  */
 
 import { UsageError } from "./errors.ts";
+import { RESERVED_NAMES } from "./line_shape.ts";
 import type { IdentityMode } from "./protocol.ts";
 import {
   type Bounds,
+  CLUSTER_NAME_MAX,
   DEFAULTS,
   ERROR_RATE_MIN,
   FIELD_SELECTOR_MAX,
   LOG_LEVELS,
   type LogLevel,
   NAMESPACES_MAX,
+  WRAP_NAME_MAX,
 } from "./settings.ts";
 
 /** A value with the name of the flag or variable that it came from. */
@@ -88,6 +91,46 @@ export function identityOf(given: Given | null): IdentityMode | null {
   }
   throw new UsageError(
     `${given.name} must be content or name-count, but is ${shown(given.value)}. Example: content.`,
+  );
+}
+
+/** Whether metadata.managedFields is written. */
+export function managedFieldsOf(given: Given | null): "keep" | "drop" | null {
+  if (given === null || given.value === "keep" || given.value === "drop") {
+    return given?.value as "keep" | "drop" | undefined ?? null;
+  }
+  throw new UsageError(
+    `${given.name} must be keep or drop, but is ${shown(given.value)}. Example: drop.`,
+  );
+}
+
+/** The name of the event in a wrapper. */
+export function wrapOf(given: Given | null): string | null {
+  if (given !== null && RESERVED_NAMES.has(given.value)) {
+    throw new UsageError(
+      `${given.name} must be another name than ${shown(given.value)}, which means something else ` +
+        "where lines are read back. Example: event.",
+    );
+  }
+  return shortText(given, WRAP_NAME_MAX, "event");
+}
+
+/** The name of the cluster in a wrapper. Without one, there is no place for it on the line. */
+export function clusterOf(given: Given | null, wrap: string | null): string | null {
+  if (given !== null && wrap === null) {
+    throw new UsageError(
+      `${given.name} needs --wrap: the cluster's name stands beside the event, not in it. ` +
+        "Example: --wrap=event --cluster=prod.",
+    );
+  }
+  return shortText(given, CLUSTER_NAME_MAX, "prod");
+}
+
+function shortText(given: Given | null, charactersMax: number, example: string): string | null {
+  if (given === null || given.value.length <= charactersMax) return given?.value ?? null;
+  throw new UsageError(
+    `${given.name} must have at most ${charactersMax} characters, but has ` +
+      `${given.value.length}: ${shown(given.value)}. Example: ${example}.`,
   );
 }
 

@@ -5,7 +5,7 @@
  * error rate here is that of the whole ring and far lower (docs/DESIGN.md, "The ring").
  */
 
-import type { IdentityMode } from "./protocol.ts";
+import { type IdentityMode, type LineForm, PLAIN_LINE } from "./protocol.ts";
 
 /** The levels of Python's logging, lowest first. NOTSET shows everything. */
 export const LOG_LEVELS = ["NOTSET", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] as const;
@@ -14,7 +14,7 @@ export const LOG_LEVELS = ["NOTSET", "DEBUG", "INFO", "WARNING", "ERROR", "CRITI
 export type LogLevel = typeof LOG_LEVELS[number];
 
 /** Everything that the command line and the variables decide. Units are in the names. */
-export interface Settings {
+export interface Settings extends LineForm {
   /** Path of a file or FIFO; "-" = stdout. */
   destination: string;
   logLevel: LogLevel;
@@ -53,6 +53,7 @@ export const DEFAULTS: Readonly<Settings> = {
   batchCount: 3,
   batchDurationSec: 3600,
   identity: "content",
+  ...PLAIN_LINE,
   syncIntervalMs: 100,
   startTimeoutSec: 0,
   namespaces: [],
@@ -87,6 +88,12 @@ export const NAMESPACES_MAX = 40;
 
 /** Longest field selector, characters: it is part of each URL, and stands in the checkpoint too. */
 export const FIELD_SELECTOR_MAX = 250;
+
+/** Longest name of the event in a wrapper, characters: each line has it. */
+export const WRAP_NAME_MAX = 100;
+
+/** Longest name of a cluster, characters; an ARN of EKS has 150. */
+export const CLUSTER_NAME_MAX = 250;
 
 /** Below this the filter's size would be ruled by its 128-bit keys, not by the rate asked for. */
 export const ERROR_RATE_MIN = 1e-15;

@@ -25,7 +25,7 @@ import {
 } from "./limits.ts";
 import type { Gap } from "./gap.ts";
 import type { WatchPosition } from "./position.ts";
-import type { FromWatch, IdentityMode } from "./protocol.ts";
+import type { FromWatch, IdentityMode, LineForm } from "./protocol.ts";
 
 /** Levels of the log. */
 export type LogLevel = Extract<FromWatch, { type: "log" }>["level"];
@@ -80,6 +80,7 @@ export interface WatchContext {
   readonly fieldSelector: string | null;
   readonly identity: IdentityMode;
   readonly bothIdentities: boolean;
+  readonly line: LineForm;
   /** Everything ends. */
   readonly stop: AbortSignal;
   log(level: LogLevel, text: string): void;
@@ -105,7 +106,7 @@ export function selectorQuery({ fieldSelector }: WatchContext): URLSearchParams 
  */
 export class Intake {
   /** In today's mode. */
-  readonly scan = new EventScan();
+  readonly scan: EventScan;
   /** In the other one, where that is wanted. */
   readonly other: EventScan | null;
   /** How long the stream waited for room, ms, in all. */
@@ -114,6 +115,7 @@ export class Intake {
 
   constructor(context: WatchContext) {
     this.#context = context;
+    this.scan = new EventScan(context.line);
     this.other = context.bothIdentities ? new EventScan() : null;
   }
 

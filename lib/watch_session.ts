@@ -122,6 +122,7 @@ export class WatchSession {
       fieldSelector,
       identity: start.identity,
       bothIdentities: start.bothIdentities,
+      line: start.line,
       stop: this.#stop.signal,
       log: (level, text) => this.#post({ type: "log", level, text }),
       onGap: (gap) => this.#post({ type: "gap", gap: { path, ...gap } }),

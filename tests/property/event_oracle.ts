@@ -5,6 +5,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import type { EventScan } from "../../lib/event_scan.ts";
+import { type LineForm, PLAIN_LINE } from "../../lib/protocol.ts";
 import { readTree, type Tree } from "./reference_identity.ts";
 
 /** Of all random choices of a test file. */
@@ -72,17 +73,34 @@ export function depthOf(text: string): number {
   return deepest;
 }
 
-/** The line of what was scanned: valid JSON of the same event, alone on its line. */
-export function checkLine(scan: EventScan, { event }: Judged): string {
+/** The line of what was scanned, and that it is alone and within its range. */
+export function lineOf(scan: EventScan): string {
   const into = new Uint8Array(scan.lineLength + 2).fill(0x7e);
   assertEquals(scan.writeLine(into, 1), 1 + scan.lineLength);
   assertEquals([into[0], into.at(-1)], [0x7e, 0x7e], "wrote outside of its range");
   const line = strictUtf8.decode(into.subarray(1, -1));
   assertEquals(Array.from(line).filter((character) => LINE_ENDS.has(character)), ["\n"], line);
   assert(line.endsWith("\n"), line);
+  return line;
+}
+
+/** The line of what was scanned: valid JSON of the same event, in the form of the scan. */
+export function checkLine(
+  scan: EventScan,
+  { event }: Judged,
+  { managedFields, wrap, cluster }: LineForm = PLAIN_LINE,
+): string {
+  const line = lineOf(scan);
   JSON.parse(line);
-  const typeMeta: [string, Tree][] = [["kind", "Event"], ["apiVersion", "v1"]];
-  assertEquals(exact(readTree(line)), exact(new Map([...typeMeta, ...event])));
+  const written: [string, Tree][] = [["kind", "Event"], ["apiVersion", "v1"], ...event];
+  if (managedFields === "drop") {
+    const metadata = new Map(event.get("metadata") as Map<string, Tree>);
+    metadata.delete("managedFields");
+    written.push(["metadata", metadata]);
+  }
+  const wrapper: [string, Tree][] = [[wrap ?? "", new Map(written)]];
+  if (cluster !== null) wrapper.push(["cluster", cluster]);
+  assertEquals(exact(readTree(line)), exact(new Map(wrap === null ? written : wrapper)));
   return line;
 }
 

@@ -7,11 +7,16 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { EventScan } from "../../lib/event_scan.ts";
 import { identityHex } from "../../lib/identity.ts";
-import type { IdentityMode } from "../../lib/protocol.ts";
+import type { IdentityMode, LineForm } from "../../lib/protocol.ts";
 import { checkLine, CORPUS, judged, runs, seed } from "./event_oracle.ts";
 import { canonical, referenceIdentity } from "./reference_identity.ts";
 
 const MODES: IdentityMode[] = ["content", "name-count"];
+const FORMS = ([
+  { managedFields: "drop", wrap: null, cluster: null },
+  { managedFields: "keep", wrap: "k8s", cluster: null },
+  { managedFields: "drop", wrap: "reason", cluster: "prod" },
+] as LineForm[]).map((form) => ({ form, scan: new EventScan(form) }));
 const encoder = new TextEncoder();
 
 const EVENTS = CORPUS
@@ -31,6 +36,10 @@ function check(scan: EventScan, bytes: Uint8Array): void {
       assertEquals(scan.resourceVersion, expected.rv);
       assertEquals(identityHex(scan.key), referenceIdentity(expected.event, mode), way);
       const line = checkLine(scan, expected);
+      const formed = FORMS[bytes.length % FORMS.length]!;
+      assertEquals(formed.scan[way](padded, 1, 1 + bytes.length, mode), null);
+      assertEquals(formed.scan.key, scan.key);
+      checkLine(formed.scan, expected, formed.form);
       const { event, text } = expected;
       const isWhole = event.has("kind") && event.has("apiVersion");
       if (isWhole && !/[\p{Cc}\u2028\u2029]/u.test(text)) assertEquals(line, `${text.trim()}\n`);
@@ -95,6 +104,7 @@ const TOKENS = [
   ...["\\ud83d", "\\udc00", "é", "🚀", "\u2028", "\u0085", "\ufeff", "\x7f", "\x1f", "\\/", "\\x"],
   ...['"name":"x",', '"namespace":"",', '"resourceVersion":"7",', '"resourceVersion":"",'],
   ...['"metadata":{"resourceVersion":"1"},', '"kind":"Event",', '"apiVersion":"v1",', '"uid":1,'],
+  ...['"managedFields":[{}],', '"metadata":{"managedFields":[],"resourceVersion":"2"},'],
   ...['"count":2,', '"count":"2",', '"count":null,', '"source":{},', '"series":{"count":1},'],
   ...['"host":"h",', '"x":{"b":1,"a":[1,{}]},', '"__proto__":{},', '"1":1,', '"reason":"r",'],
 ].map((token) => encoder.encode(token));
@@ -150,9 +160,10 @@ const number = fc.oneof(
   fc.constantFrom("1000000000000000", "9007199254740993", "1e400", "1e-400", "-1.5E+3"),
 );
 const fieldNames = ["kind", "apiVersion", "involvedObject", "reason", "message", "source", "count"]
-  .concat(["type", "eventTime", "series", "related", "unknown", "metadata.name", "toString", "7"]);
+  .concat(["type", "eventTime", "series", "related", "unknown", "metadata.name", "toString", "7"])
+  .concat(["managedFields"]);
 const nestedNames = ["name", "namespace", "kind", "host", "component", "count", "fieldPath", "x"];
-const metadataNames = ["name", "namespace", "uid", "labels", "resourceVersion", "generateName"];
+const metadataNames = ["name", "namespace", "uid", "labels", "resourceVersion", "managedFields"];
 
 const space = fc.oneof(
   { weight: 20, arbitrary: fc.constant("") },

@@ -9,7 +9,7 @@ import { CLIENT_TIMES, type ClientTimes } from "../../lib/api_client.ts";
 import { BatchReader } from "../../lib/batch.ts";
 import type { Io } from "../../lib/io.ts";
 import { BATCH_BYTES, POOL_BUFFERS } from "../../lib/limits.ts";
-import type { FromWatch, ToWatch } from "../../lib/protocol.ts";
+import { type FromWatch, PLAIN_LINE, type ToWatch } from "../../lib/protocol.ts";
 import { realIo } from "../../lib/real_io.ts";
 import { Recorder } from "../../lib/recorder.ts";
 import { WATCH_TIMES, type WatchTimes } from "../../lib/watch_context.ts";
@@ -101,6 +101,7 @@ export class Scene {
       server: this.server.url,
       identity: "content",
       bothIdentities: false,
+      line: PLAIN_LINE,
       credentials: { caCerts: [], cert: null, key: null, authorization: null },
       watches: watches.map(({ namespace, fieldSelector }, index) => ({
         namespace,

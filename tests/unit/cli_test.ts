@@ -38,6 +38,9 @@ Deno.test("parseCommandLine() gives the Python tool's defaults, but a rate of 1e
     startTimeoutSec: 0,
     namespaces: [],
     fieldSelector: null,
+    managedFields: "keep",
+    wrap: null,
+    cluster: null,
   });
 });
 
@@ -55,6 +58,8 @@ const GIVEN: [flag: string, value: string, key: keyof Settings, read: unknown][]
   ["start-timeout-sec", "0", "startTimeoutSec", 0],
   ["namespaces", " shop,kube-system,,shop ", "namespaces", ["kube-system", "shop"]],
   ["field-selector", "type!=Normal", "fieldSelector", "type!=Normal"],
+  ["managed-fields", "drop", "managedFields", "drop"],
+  ["wrap", 'a "b"', "wrap", 'a "b"'],
 ];
 
 Deno.test("parseCommandLine() refuses what cannot be a namespace, and more than there is room for", () => {
@@ -93,6 +98,41 @@ Deno.test("parseCommandLine() takes a field selector of any terms, and refuses w
       text,
     );
   }
+});
+
+Deno.test("parseCommandLine() takes a cluster beside a wrapper's name, and refuses it alone", () => {
+  const { wrap, cluster } = settingsOf(["--wrap=event"], { KUBE_EVENT_PIPE_CLUSTER: "prod" });
+  assertEquals([wrap, cluster], ["event", "prod"]);
+  assertEquals(
+    refusal(["--cluster=prod"]),
+    "--cluster needs --wrap: the cluster's name stands beside the event, not in it. " +
+      "Example: --wrap=event --cluster=prod.",
+  );
+});
+
+Deno.test("parseCommandLine() refuses names for the wrapper that a line could not be read back by", () => {
+  for (const name of ["cluster", "metadata", "old_event"]) {
+    assertEquals(
+      refusal([`--wrap=${name}`]),
+      `--wrap must be another name than "${name}", which means something else where lines are ` +
+        "read back. Example: event.",
+    );
+  }
+  assertEquals(settingsOf([`--wrap=${"x".repeat(100)}`]).wrap?.length, 100);
+  assert(
+    refusal([`--wrap=${"x".repeat(101)}`]).startsWith(
+      "--wrap must have at most 100 characters, but has 101: ",
+    ),
+  );
+  assert(
+    refusal(["--wrap=a", `--cluster=${"x".repeat(251)}`]).startsWith(
+      "--cluster must have at most 250 characters, but has 251: ",
+    ),
+  );
+  assertEquals(
+    refusal(["--managed-fields=no"]),
+    '--managed-fields must be keep or drop, but is "no". Example: drop.',
+  );
 });
 
 Deno.test("parseCommandLine() reads each setting from a flag in both forms, and from a variable", () => {

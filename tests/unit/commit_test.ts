@@ -49,6 +49,33 @@ Deno.test("After a kill before any sync, recovery knows each line that the file 
   });
 });
 
+Deno.test("Recovery knows the event in each line of the tail, whatever its shape", async () => {
+  const shapes: ((event: string) => string)[] = [
+    (event) => event,
+    (event) => `{"k8s":${event}}`,
+    (event) => `{"k8s":${event},"cluster":"prod"}`,
+    (event) => `{"événement":${event},"cluster":"größe"}`,
+    (event) => `{"verb":"UPDATED","event":${event},"old_event":${sampleEvent(100)}}`,
+    (event) => event.replace('"uid":', '"managedFields":[{"manager":"kubelet"}],"uid":'),
+  ];
+  await withTempFolder(async (folder) => {
+    const path = `${folder}/events.jsonl`;
+    const written = many(30).map((event, n) => shapes[n % shapes.length]!(event));
+    const first = await Rig.start(folder, { syncIntervalMs: 10_000 });
+    await first.feed(written);
+    await first.kill();
+    const torn = `{"k8s":${sampleEvent(30).slice(0, 100)}`;
+    Deno.writeTextFileSync(path, `${torn}\n{"k8s":{}}\n${torn}`, { append: true });
+    const second = await Rig.start(folder);
+    assertEquals([second.report.lines, second.report.removedLines], [30, 1]);
+    // The old event is none that was written.
+    await second.feed([...many(31), sampleEvent(100)]);
+    await second.stop();
+    const added = ['{"k8s":{}}', sampleEvent(30), sampleEvent(100)];
+    assertEquals(linesOf(path), [...written, ...added]);
+  });
+});
+
 Deno.test("The first position is in a checkpoint at once: a kill then loses no history (check 4.2.3)", async () => {
   await withTempFolder(async (folder) => {
     const rig = await Rig.start(folder);

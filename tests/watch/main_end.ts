@@ -12,6 +12,7 @@ import {
   type Credentials,
   type FromWatch,
   KEY_LANES,
+  PLAIN_LINE,
   type Position,
   type ToWatch,
   type WatchSpec,
@@ -50,7 +51,9 @@ export interface EndOptions {
   clientTimes?: Partial<ClientTimes>;
   credentials?: Credentials;
   buffers?: number;
-  start?: Partial<Pick<Extract<ToWatch, { type: "start" }>, "identity" | "bothIdentities">>;
+  start?: Partial<
+    Pick<Extract<ToWatch, { type: "start" }>, "identity" | "bothIdentities" | "line">
+  >;
 }
 
 /** A watch of all namespaces that goes on from a position. */
@@ -97,6 +100,7 @@ export class MainEnd {
       server,
       identity: "content",
       bothIdentities: false,
+      line: PLAIN_LINE,
       credentials: options.credentials ?? NO_CREDENTIALS,
       watches: options.watches ?? [watchFrom(null)],
       buffers,

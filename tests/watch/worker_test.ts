@@ -4,7 +4,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { BatchReader } from "../../lib/batch.ts";
-import type { FromWatch } from "../../lib/protocol.ts";
+import { type FromWatch, PLAIN_LINE } from "../../lib/protocol.ts";
 import { WatchClient } from "../../lib/watch_client.ts";
 import { sampleEvent } from "../fake/sample.ts";
 import type { FakeApiServer } from "../fake/server.ts";
@@ -45,6 +45,7 @@ async function withWorker(
     server: server.url,
     identity: "content",
     bothIdentities: true,
+    line: PLAIN_LINE,
     credentials: NO_CREDENTIALS,
     watches: [watchFrom(null)],
   });
@@ -89,6 +90,7 @@ Deno.test("an assumption that does not hold ends the worker, and main is told", 
         server: server.url,
         identity: "content",
         bothIdentities: false,
+        line: PLAIN_LINE,
         credentials: NO_CREDENTIALS,
         watches: [],
       });
