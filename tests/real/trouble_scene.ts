@@ -202,8 +202,6 @@ function unreadBytes(pid: number, port: number): number {
   return bytes;
 }
 
-let scenes = 0;
-
 /**
  * A test on the shared API server, and on a part that is not on every machine.
  *
@@ -220,7 +218,8 @@ export function troubleTest<T>(
   Deno.test(
     needing(parts, server === null ? API_SERVER_HOW : how, name, async ({ server, part }) => {
       using writer = new EventWriter(server);
-      const namespace = `trouble-${Deno.pid}-${++scenes}`;
+      // All test files share the API server, and none knows the others' numbers.
+      const namespace = `trouble-${crypto.randomUUID().slice(0, 13)}`;
       await writer.createNamespace(namespace);
       await withTempFolder(async (folder) => {
         const scene = new Scene(server, writer, namespace, folder);

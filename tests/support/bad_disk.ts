@@ -7,6 +7,9 @@ import { command } from "./mount.ts";
 
 const CONTROL = "/sys/class/zram-control";
 const DISK_MB = 128;
+/** Attempts to take a device away, and the pause between two, ms. */
+const RESET_TRIES = 50;
+const RESET_PAUSE_MS = 100;
 
 /** A disk, mounted at `path`. */
 export class BadDisk {
@@ -47,7 +50,16 @@ export class BadDisk {
   [Symbol.dispose](): void {
     this.takeWrites();
     command("umount", this.path);
-    this.#set("reset", "1");
+    // Whoever looks at new devices (udev, another test's mount) may have it open for a moment.
+    for (let tries = 1;; tries++) {
+      try {
+        this.#set("reset", "1");
+        break;
+      } catch (error) {
+        if (tries === RESET_TRIES) throw error;
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RESET_PAUSE_MS);
+      }
+    }
     Deno.writeTextFileSync(`${CONTROL}/hot_remove`, this.#number);
   }
 
