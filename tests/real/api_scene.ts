@@ -160,14 +160,12 @@ export class ApiScene extends Scene {
   }
 }
 
-let scenes = 0;
-
 async function withScene(
   server: ApiServerAccess,
   body: (scene: ApiScene) => Promise<void>,
 ): Promise<void> {
   const writer = new PatientWriter(server);
-  const namespace = `api-${Deno.pid}-${++scenes}`;
+  const namespace = `api-${crypto.randomUUID().slice(0, 13)}`;
   try {
     await writer.createNamespace(namespace);
     await withTempFolder(async (folder) => {

@@ -19,6 +19,9 @@ interface Heard {
   deaths: string[];
 }
 
+/** Deno checks the types of the worker's modules before it runs them, ms. */
+const START_MS = 60_000;
+
 /** Runs a test with a worker that may reach `netHosts` and is to watch `server`. */
 async function withWorker(
   netHosts: string[],
@@ -60,7 +63,7 @@ Deno.test("the worker lists, watches, and lists again when it is asked to", asyn
   await withServer({}, async (server) => {
     for (let i = 0; i < 2000; i++) server.store.create(sampleEvent("a", `e${i}`));
     await withWorker([`127.0.0.1:${server.port}`], server, async ({ client, names, messages }) => {
-      await until(() => names.length === 2000 && server.watches.length === 1);
+      await until(() => names.length === 2000 && server.watches.length === 1, START_MS);
       server.store.create(sampleEvent("a", "new"));
       await until(() => names.length === 2001);
       assertEquals(names.at(-1), "new");
@@ -75,7 +78,7 @@ Deno.test("the worker lists, watches, and lists again when it is asked to", asyn
 Deno.test("the worker cannot reach another host than the one it was given", async () => {
   await withServer({}, async (server) => {
     await withWorker([`127.0.0.1:${server.port + 1}`], server, async ({ messages }) => {
-      await until(() => messages.some(({ type }) => type === "log"));
+      await until(() => messages.some(({ type }) => type === "log"), START_MS);
       const logs = messages.flatMap((message) => message.type === "log" ? message.text : []);
       assert(logs[0]!.includes(`Requires net access to "127.0.0.1:${server.port}"`), logs[0]);
       assertEquals(server.log.length, 0);
@@ -94,7 +97,7 @@ Deno.test("an assumption that does not hold ends the worker, and main is told", 
         credentials: NO_CREDENTIALS,
         watches: [],
       });
-      await until(() => deaths.length > 0);
+      await until(() => deaths.length > 0, START_MS);
       assert(deaths[0]!.includes("main starts the watch once"), deaths[0]);
     });
   });
