@@ -62,18 +62,18 @@ export class EventScan {
    * the reason in words; then nothing else here means anything
    */
   scan(bytes: Uint8Array, start: number, end: number, mode: IdentityMode): string | null {
-    this.#sum.reset();
     const grammar = this.#grammar;
-    if (!grammar.accept(bytes, start, end, this.#sum) || !isPlain(grammar, bytes, mode)) {
+    if (grammar.accept(bytes, start, end) !== end || !isPlain(grammar, bytes, mode)) {
       return this.scanSlowly(bytes, start, end, mode);
     }
     this.path = "fast";
     this.resourceVersion = asciiText(bytes, grammar.resourceVersion, this.resourceVersion);
     if (mode === "content") {
-      this.#sum.finish(this.key);
+      for (let lane = 0; lane < 4; lane++) this.key[lane] = grammar.key[lane]!;
     } else {
       const name = grammar.hasName ? asciiText(bytes, grammar.name) : "None";
-      const hasCount = grammar.count.end > 0 && !startsWithByte(bytes, grammar.count, LOWER_N);
+      const hasCount = grammar.count.end > grammar.count.start &&
+        !startsWithByte(bytes, grammar.count, LOWER_N);
       nameCountIdentity(name, hasCount ? asciiText(bytes, grammar.count) : "None", this.key);
     }
     const typeMeta = grammar.hasTypeMeta ? TYPE_META.none : TYPE_META.both;
@@ -150,14 +150,17 @@ function missingTypeMeta(event: JsonObject): Uint8Array {
 
 /** Whether what is needed as text of an accepted event stands in its bytes as it is. */
 function isPlain(grammar: EventGrammar, bytes: Uint8Array, mode: IdentityMode): boolean {
-  if (hasEscape(bytes, grammar.resourceVersion)) return false;
+  if (!isPlainText(bytes, grammar.resourceVersion)) return false;
   if (mode === "content") return true;
-  return !hasEscape(bytes, grammar.name) && !startsWithByte(bytes, grammar.count, QUOTE);
+  return isPlainText(bytes, grammar.name) && !startsWithByte(bytes, grammar.count, QUOTE);
 }
 
-function hasEscape(bytes: Uint8Array, range: Range): boolean {
-  for (let at = range.start; at < range.end; at++) if (bytes[at] === BACKSLASH) return true;
-  return false;
+/** ASCII without an escape. */
+function isPlainText(bytes: Uint8Array, range: Range): boolean {
+  for (let at = range.start; at < range.end; at++) {
+    if (bytes[at] === BACKSLASH || bytes[at]! >= 0x80) return false;
+  }
+  return true;
 }
 
 function startsWithByte(bytes: Uint8Array, range: Range, byte: number): boolean {

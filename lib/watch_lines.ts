@@ -6,7 +6,6 @@
  */
 
 import { ByteWindow } from "./byte_window.ts";
-import { startsWith } from "./canonical_json.ts";
 import type { EventScan } from "./event_scan.ts";
 import {
   CLOSE_OBJECT,
@@ -17,6 +16,7 @@ import {
   parseJson,
   printable,
   skipSpace,
+  startsWith,
 } from "./json_bytes.ts";
 import { JsonNumber, type JsonTree } from "./json_tree.ts";
 import { LINE_BYTES_MAX } from "./limits.ts";
