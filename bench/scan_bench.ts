@@ -113,12 +113,16 @@ function readWatch(bytes: Uint8Array): void {
 }
 
 function readList(bytes: Uint8Array): void {
-  const items = new ListItems();
+  const items = new ListItems(
+    undefined,
+    (bytes, start) => scan.scanFirst(bytes, start, "content"),
+  );
   let offset = 0;
   for (let at = 0; at < bytes.length;) {
     at = fill(items, bytes, at);
     while (items.next()) {
-      if (scan.scan(items.bytes, items.start, items.end, "content") !== null) {
+      const { bytes, start, end } = items;
+      if (!items.isScanned && scan.scan(bytes, start, end, "content") !== null) {
         throw new Error("bad");
       }
       offset = writeLine(offset);

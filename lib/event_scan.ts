@@ -21,6 +21,9 @@ import {
 import type { JsonObject, JsonTree } from "./json_tree.ts";
 import type { IdentityMode } from "./protocol.ts";
 
+/** Longer events are rare: to look for the end of each among more bytes would not pay, bytes. */
+const EVENT_BYTES_USUAL = 4 * 1024;
+
 const LINE_FEED = 0x0a;
 const LOWER_N = 0x6e;
 
@@ -62,23 +65,38 @@ export class EventScan {
    * the reason in words; then nothing else here means anything
    */
   scan(bytes: Uint8Array, start: number, end: number, mode: IdentityMode): string | null {
+    if (this.#scanFast(bytes, start, end, mode) === end) return null;
+    return this.scanSlowly(bytes, start, end, mode);
+  }
+
+  /**
+   * Reads the Event object that begins at `start`, where it ends nobody knows.
+   *
+   * @returns its end; -1 where scan() has to be asked, since the object is not whole, is longer
+   * than EVENT_BYTES_USUAL or none for the fast way; then nothing else here means anything
+   */
+  scanFirst(bytes: Uint8Array, start: number, mode: IdentityMode): number {
+    return this.#scanFast(bytes, start, Math.min(bytes.length, start + EVENT_BYTES_USUAL), mode);
+  }
+
+  /** Reads the event that begins at `start`. Returns its end, -1 where the fast way cannot. */
+  #scanFast(bytes: Uint8Array, start: number, limit: number, mode: IdentityMode): number {
     const grammar = this.#grammar;
-    if (grammar.accept(bytes, start, end) !== end || !isPlain(grammar, bytes, mode)) {
-      return this.scanSlowly(bytes, start, end, mode);
-    }
+    const end = grammar.accept(bytes, start, limit);
+    if (end < 0 || !isPlain(grammar, bytes, mode)) return -1;
     this.path = "fast";
     this.resourceVersion = asciiText(bytes, grammar.resourceVersion, this.resourceVersion);
     if (mode === "content") {
       for (let lane = 0; lane < 4; lane++) this.key[lane] = grammar.key[lane]!;
     } else {
       const name = grammar.hasName ? asciiText(bytes, grammar.name) : "None";
-      const hasCount = grammar.count.end > grammar.count.start &&
-        !startsWithByte(bytes, grammar.count, LOWER_N);
-      nameCountIdentity(name, hasCount ? asciiText(bytes, grammar.count) : "None", this.key);
+      const { count } = grammar;
+      const hasCount = count.end > count.start && !startsWithByte(bytes, count, LOWER_N);
+      nameCountIdentity(name, hasCount ? asciiText(bytes, count) : "None", this.key);
     }
     const typeMeta = grammar.hasTypeMeta ? TYPE_META.none : TYPE_META.both;
     this.#keepLine(bytes, start, end, typeMeta, false);
-    return null;
+    return end;
   }
 
   /** scan() without the fast way, for any spelling of JSON, with whitespace around the object. */

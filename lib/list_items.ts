@@ -56,6 +56,12 @@ const KEPT_FIELDS: ReadonlySet<string> = new Set([
   "message",
 ]);
 
+/**
+ * Tries to find the end of the item that begins at `start` by scanning it; -1 where it cannot. Most
+ * items need not be looked at twice then.
+ */
+export type ScanFirst = (bytes: Uint8Array, start: number) => number;
+
 /** Splits one page: room() and the read, fill(), then next() until it says false; finish(). */
 export class ListItems {
   /** The item that next() found: [start, end) of bytes. */
@@ -67,11 +73,14 @@ export class ListItems {
    * held, and start is end. Null for any other.
    */
   tooLong: string | null = null;
+  /** Whether `scanFirst` has scanned the item. */
+  isScanned = false;
   /** metadata.resourceVersion of the list, from when it was read; the server puts it first. */
   resourceVersion: string | null = null;
 
   readonly #window: ByteWindow;
   readonly #itemBytesMax: number;
+  readonly #scanFirst: ScanFirst;
   readonly #fields = new Map<string, JsonTree>();
   readonly #value = new ValueReader();
   #state: State = "document";
@@ -84,8 +93,9 @@ export class ListItems {
   #beginning: string | null = null;
 
   /** @param itemBytesMax longest item that is held, bytes */
-  constructor(itemBytesMax: number = LINE_BYTES_MAX) {
+  constructor(itemBytesMax: number = LINE_BYTES_MAX, scanFirst: ScanFirst = () => -1) {
     this.#itemBytesMax = itemBytesMax;
+    this.#scanFirst = scanFirst;
     this.#window = new ByteWindow(Math.max(itemBytesMax, LIST_VALUE_BYTES_MAX) + 1);
   }
 
@@ -115,13 +125,19 @@ export class ListItems {
   next(): boolean {
     const { bytes } = this.#window;
     for (;;) {
-      if (this.#valueStart < 0 && !this.#toValue(bytes)) return false;
-      this.#at = this.#value.read(bytes, this.#at);
-      this.#checkLength(bytes);
-      if (!this.#value.isWhole) return false;
+      this.isScanned = false;
+      if (this.#valueStart < 0) {
+        if (!this.#toValue(bytes)) return false;
+        this.isScanned = this.#isItem && this.#scanItem(bytes);
+      }
+      if (!this.isScanned) {
+        this.#at = this.#value.read(bytes, this.#at);
+        this.#checkLength(bytes);
+        if (!this.#value.isWhole) return false;
+      }
       const start = this.#valueStart;
       this.#valueStart = -1;
-      if (this.#state === "first item" || this.#state === "item") {
+      if (this.#isItem) {
         this.start = start;
         this.end = this.#at;
         this.tooLong = this.#beginning;
@@ -211,8 +227,20 @@ export class ListItems {
     }
   }
 
+  get #isItem(): boolean {
+    return this.#state === "first item" || this.#state === "item";
+  }
+
+  /** Goes behind the item that begins here, if it can be scanned at once. */
+  #scanItem(bytes: Uint8Array): boolean {
+    const end = this.#scanFirst(bytes, this.#at);
+    if (end < 0 || end - this.#at > this.#itemBytesMax) return false;
+    this.#at = end;
+    return true;
+  }
+
   #checkLength(bytes: Uint8Array): void {
-    const isItem = this.#state === "first item" || this.#state === "item";
+    const isItem = this.#isItem;
     const bytesMax = isItem ? this.#itemBytesMax : LIST_VALUE_BYTES_MAX;
     if (this.#beginning === null && this.#at - this.#valueStart <= bytesMax) return;
     if (isItem) {
