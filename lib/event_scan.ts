@@ -38,6 +38,12 @@ const TYPE_META = {
   apiVersion: new TextEncoder().encode('{"apiVersion":"v1",'),
 };
 
+/**
+ * Scans the event that begins at `start`, to know where it ends; -1 where it cannot. What looks for
+ * the ends of events asks it first: so most of them are looked at only once.
+ */
+export type ScanFirst = (bytes: Uint8Array, start: number) => number;
+
 /** Reads one event at a time; what it found holds until the next scan. */
 export class EventScan {
   /** The identity (lib/identity.ts). */
@@ -131,7 +137,7 @@ export class EventScan {
    */
   writeLine(into: Uint8Array, offset: number): number {
     const { start, end } = this.#body;
-    into.set(this.#typeMeta, offset);
+    if (this.#typeMeta.length > 0) into.set(this.#typeMeta, offset);
     const to = offset + this.#typeMeta.length;
     if (this.#breaksLines) writeOnOneLine(this.#bytes, start, end, into, to);
     else into.set(this.#bytes.subarray(start, end), to);

@@ -8,6 +8,7 @@
  */
 
 import { ByteWindow } from "./byte_window.ts";
+import type { ScanFirst } from "./event_scan.ts";
 import {
   CLOSE_ARRAY,
   CLOSE_OBJECT,
@@ -56,12 +57,6 @@ const KEPT_FIELDS: ReadonlySet<string> = new Set([
   "message",
 ]);
 
-/**
- * Tries to find the end of the item that begins at `start` by scanning it; -1 where it cannot. Most
- * items need not be looked at twice then.
- */
-export type ScanFirst = (bytes: Uint8Array, start: number) => number;
-
 /** Splits one page: room() and the read, fill(), then next() until it says false; finish(). */
 export class ListItems {
   /** The item that next() found: [start, end) of bytes. */
@@ -73,7 +68,7 @@ export class ListItems {
    * held, and start is end. Null for any other.
    */
   tooLong: string | null = null;
-  /** Whether `scanFirst` has scanned the item. */
+  /** Whether the item was scanned while its end was looked for. */
   isScanned = false;
   /** metadata.resourceVersion of the list, from when it was read; the server puts it first. */
   resourceVersion: string | null = null;
@@ -92,7 +87,10 @@ export class ListItems {
   /** What becomes tooLong when the item that is being read is whole. */
   #beginning: string | null = null;
 
-  /** @param itemBytesMax longest item that is held, bytes */
+  /**
+   * @param itemBytesMax longest item that is held, bytes
+   * @param scanFirst scans an item, so that its end need not be searched for
+   */
   constructor(itemBytesMax: number = LINE_BYTES_MAX, scanFirst: ScanFirst = () => -1) {
     this.#itemBytesMax = itemBytesMax;
     this.#scanFirst = scanFirst;
