@@ -1,35 +1,22 @@
 /**
  * The fast way through the bytes of an Event: a strict grammar that is a part of JSON.
  *
- * It accepts what a Kubernetes API server writes for nearly every Event (compact, ASCII, known
- * fields), and hashes it on the way. What it accepts is valid JSON and already canonical
+ * It accepts what a Kubernetes API server writes for nearly every Event (compact, few escapes,
+ * known fields), and hashes it on the way. What it accepts is valid JSON and already canonical
  * (docs/FORMAT.md, Identity), so its verdict and identity are those of the slow way. Whatever it
- * does not know it refuses, and the slow way in lib/event_scan.ts decides. Nothing is allocated.
+ * does not know it refuses, and the slow way in lib/event_scan.ts decides.
+ *
+ * The grammar is WebAssembly: JavaScript looks at one byte at a time, this at 16. Its source is
+ * wasm/event.ts. It sees nothing but its own memory, into which each event is copied. Nothing is
+ * allocated for an event.
  */
 
-import { memberEnd, NULL, scalarEnd, startsWith, stringEnd } from "./canonical_json.ts";
-import { type IdentitySum, NESTED_KEYS, partPrefix, UNHASHED_FIELDS } from "./identity.ts";
-import { CLOSE_OBJECT, COMMA, OPEN_OBJECT, QUOTE } from "./json_bytes.ts";
-
-const encoder = new TextEncoder();
-
-/** A key as it stands before its value: `"reason":`. */
-function keyBytes(name: string): Uint8Array {
-  return encoder.encode(`"${name}":`);
-}
-
-/** A top-level field, and how its value may look. */
-interface Field {
-  readonly key: Uint8Array;
-  /** partPrefix(), or null where the field is not part of the identity. */
-  readonly prefix: Uint8Array | null;
-  readonly shape: "scalar" | "string" | "nested" | "metadata";
-  /** With "nested": the keys in the only order that is canonical. */
-  readonly keys: readonly Uint8Array[];
-}
+import { EVENT_WASM } from "./event_wasm.ts";
+import { NESTED_KEYS, partPrefix, UNHASHED_FIELDS } from "./identity.ts";
+import { FAST_EVENT_BYTES_MAX } from "./limits.ts";
 
 /** The fields of core/v1 Event, in the order in which the server writes them. */
-const FIELDS: readonly Field[] = [
+const FIELDS = [
   "kind",
   "apiVersion",
   "metadata",
@@ -47,29 +34,13 @@ const FIELDS: readonly Field[] = [
   "related",
   "reportingComponent",
   "reportingInstance",
-].map((name) => ({
-  key: keyBytes(name),
-  prefix: UNHASHED_FIELDS.has(name) ? null : partPrefix(name),
-  shape: shapeOf(name),
-  keys: (NESTED_KEYS.get(name) ?? []).map(keyBytes),
-}));
+];
 
-function shapeOf(name: string): Field["shape"] {
-  if (name === "metadata") return "metadata";
-  if (name === "kind" || name === "apiVersion") return "string";
-  return NESTED_KEYS.has(name) ? "nested" : "scalar";
-}
-
-const KIND_FIELD = 0;
-const API_VERSION_FIELD = 1;
-const COUNT_FIELD = 9;
-
-/** The own keys of metadata that are read (uid only to be sure that it is a string, once). */
-const METADATA_KEYS = ["name", "namespace", "resourceVersion", "uid"].map(keyBytes);
-const MANAGED_FIELDS_KEY = keyBytes("managedFields");
-const NAME_KEY = 0;
-const RESOURCE_VERSION_KEY = 2;
-const METADATA_PREFIXES = [partPrefix("metadata.name"), partPrefix("metadata.namespace")];
+/**
+ * The own keys of metadata that are read (uid only to be sure that it is a string, once; of
+ * managedFields only where they stand).
+ */
+const METADATA_KEYS = ["name", "namespace", "resourceVersion", "uid", "managedFields"];
 
 /** Where the grammar found a value; start = end where there is none. */
 export interface Range {
@@ -77,7 +48,7 @@ export interface Range {
   end: number;
 }
 
-/** Reads one Event at a time. What it found holds until the next accept(). */
+/** Reads one Event at a time. What it found holds until the next accept(), of any grammar. */
 export class EventGrammar {
   /** metadata.name without its quotes. */
   readonly name: Range = { start: 0, end: 0 };
@@ -86,148 +57,127 @@ export class EventGrammar {
   readonly count: Range = { start: 0, end: 0 };
   /** metadata.managedFields with its key; start = end where it has none. */
   readonly managedFields: Range = { start: 0, end: 0 };
+  /** The identity in the mode "content". */
+  readonly key: Uint32Array;
   hasName = false;
-  /** Of kind and apiVersion: both stand in the object. */
+  /** Both kind and apiVersion stand in the object; else neither does. */
   hasTypeMeta = false;
 
+  readonly #machine: Machine | null;
+
+  /** @param machine null = nothing is accepted */
+  constructor(machine: Machine | null = sharedMachine()) {
+    this.#machine = machine;
+    this.key = machine?.key ?? new Uint32Array(4);
+  }
+
   /**
-   * Whether the bytes in [start, end) are an Event of this grammar: then they are valid JSON with
-   * a resourceVersion, and every part of the identity was added to `sum`.
+   * Reads the Event that begins at `start`.
+   *
+   * @returns where it ends, at most at `end`: then these bytes are valid JSON and an Event with a
+   * resourceVersion. -1 where they begin with no Event of this grammar
    */
-  accept(bytes: Uint8Array, start: number, end: number, sum: IdentitySum): boolean {
-    this.#clear();
-    if (start >= end || bytes[start] !== OPEN_OBJECT) return false;
-    let seen = 0;
-    let next = 0;
-    let at = start;
-    do {
-      at++;
-      const index = fieldAt(bytes, at, end, next);
-      if (index < 0 || (seen & (1 << index)) !== 0) return false;
-      seen |= 1 << index;
-      next = index + 1;
-      const field = FIELDS[index]!;
-      const valueStart = at + field.key.length;
-      at = this.#fieldEnd(field, bytes, valueStart, end, sum);
-      if (at < 0) return false;
-      if (field.prefix !== null && !isEmptyValue(bytes, valueStart, at)) {
-        sum.add(field.prefix, bytes, valueStart, at);
-      }
-      if (index === COUNT_FIELD) setRange(this.count, valueStart, at);
-    } while (at < end && bytes[at] === COMMA);
-    const typeMeta = 1 << KIND_FIELD | 1 << API_VERSION_FIELD;
-    this.hasTypeMeta = (seen & typeMeta) === typeMeta;
-    // With one of the two alone, the slow way puts the other in front.
-    if (!this.hasTypeMeta && (seen & typeMeta) !== 0) return false;
-    return at === end - 1 && bytes[at] === CLOSE_OBJECT &&
-      this.resourceVersion.end > this.resourceVersion.start;
+  accept(bytes: Uint8Array, start: number, end: number): number {
+    const machine = this.#machine;
+    if (machine === null || end - start > FAST_EVENT_BYTES_MAX) return -1;
+    machine.line.set(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end));
+    const length = machine.accept(end - start);
+    if (length === 0) return -1;
+    const { found } = machine;
+    setRange(this.resourceVersion, start, found, 0);
+    setRange(this.name, start, found, 2);
+    setRange(this.count, start, found, 4);
+    setRange(this.managedFields, start, found, 6);
+    this.hasName = found[3] !== 0;
+    this.hasTypeMeta = (found[8]! & 1) !== 0;
+    return start + length;
   }
+}
 
-  #clear(): void {
-    setRange(this.name, 0, 0);
-    setRange(this.resourceVersion, 0, 0);
-    setRange(this.count, 0, 0);
-    setRange(this.managedFields, 0, 0);
-    this.hasName = false;
-    this.hasTypeMeta = false;
-  }
+function setRange(range: Range, start: number, found: Uint32Array, index: number): void {
+  range.start = start + found[index]!;
+  range.end = start + found[index + 1]!;
+}
 
-  #fieldEnd(field: Field, bytes: Uint8Array, at: number, end: number, sum: IdentitySum): number {
-    switch (field.shape) {
-      case "scalar":
-        return scalarEnd(bytes, at, end);
-      case "string":
-        return stringEnd(bytes, at, end);
-      case "nested":
-        return nestedEnd(bytes, at, end, field.keys);
-      case "metadata":
-        return this.#metadataEnd(bytes, at, end, sum);
+/** The module with its tables filled in, and views of its memory; wasm/event.ts names the parts. */
+export interface Machine {
+  accept(length: number): number;
+  readonly line: Uint8Array;
+  readonly found: Uint32Array;
+  readonly key: Uint32Array;
+}
+
+let shared: Machine | null | undefined;
+
+function sharedMachine(): Machine | null {
+  return shared === undefined ? shared = makeMachine() : shared;
+}
+
+/** Null where there can be none: V8 has no SIMD on a CPU without SSE 4.1. */
+function makeMachine(): Machine | null {
+  const code = Uint8Array.from(atob(EVENT_WASM), (character) => character.charCodeAt(0));
+  if (!WebAssembly.validate(code)) return null;
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(code));
+  const { buffer } = exports.memory as WebAssembly.Memory;
+  fillTables(buffer, exports);
+  const line = addressOf(exports, "LINE");
+  return {
+    accept: exports.accept as Machine["accept"],
+    // 32 bytes behind the longest line may be looked at.
+    line: new Uint8Array(buffer, line, FAST_EVENT_BYTES_MAX + 32),
+    found: new Uint32Array(buffer, addressOf(exports, "FOUND"), 9),
+    key: new Uint32Array(buffer, addressOf(exports, "KEY"), 4),
+  };
+}
+
+function addressOf(exports: WebAssembly.Exports, name: string): number {
+  return (exports[name] as WebAssembly.Global).value;
+}
+
+/** How the value of a field may look; the numbers are those of wasm/event.ts. */
+const SHAPES = { scalar: 0, string: 1, knownObject: 2, metadata: 3 };
+
+function shapeOf(name: string): number {
+  if (name === "metadata") return SHAPES.metadata;
+  if (name === "kind" || name === "apiVersion") return SHAPES.string;
+  return NESTED_KEYS.has(name) ? SHAPES.knownObject : SHAPES.scalar;
+}
+
+/** Writes the rows: those of the fields, then those of the metadata keys. */
+function fillTables(buffer: ArrayBufferLike, exports: WebAssembly.Exports): void {
+  const [rows = 0, rowBytes = 0, knownKeys = 0, keyBytes = 0, prefixEnd = 0] = [
+    "ROWS",
+    "ROW_BYTES",
+    "KNOWN_KEYS",
+    "KEY_BYTES",
+    "PREFIX_END",
+  ].map((name) => addressOf(exports, name));
+  const memory = new Uint8Array(buffer);
+  const encoder = new TextEncoder();
+  const putKey = (at: number, name: string) => {
+    const { written } = encoder.encodeInto(`"${name}":`, memory.subarray(at, at + keyBytes - 1));
+    memory[at + keyBytes - 1] = written;
+  };
+  let row = rows;
+  let knownKey = knownKeys;
+  const putRow = (name: string, prefix: Uint8Array, shape: number, keys: readonly string[]) => {
+    putKey(row, name);
+    memory.set(prefix, row + prefixEnd - prefix.length);
+    const numbers = new Uint32Array(buffer, row + prefixEnd, 4);
+    numbers.set([prefix.length, shape, knownKey, knownKey + keyBytes * keys.length]);
+    for (const key of keys) {
+      putKey(knownKey, key);
+      knownKey += keyBytes;
     }
+    row += rowBytes;
+  };
+  const none = new Uint8Array();
+  for (const name of FIELDS) {
+    const prefix = UNHASHED_FIELDS.has(name) ? none : partPrefix(name);
+    putRow(name, prefix, shapeOf(name), NESTED_KEYS.get(name) ?? []);
   }
-
-  #metadataEnd(bytes: Uint8Array, start: number, end: number, sum: IdentitySum): number {
-    if (start >= end || bytes[start] !== OPEN_OBJECT) return -1;
-    let seen = 0;
-    let at = start;
-    do {
-      at++;
-      const index = metadataKeyAt(bytes, at, end);
-      if (index < 0) {
-        const memberStart = at;
-        at = memberEnd(bytes, at, end, 2);
-        if (at < 0) return -1;
-        // No escape of this grammar spells a letter, so the key has no other spelling.
-        if (startsWith(bytes, memberStart, at, MANAGED_FIELDS_KEY)) {
-          if (this.managedFields.end > 0) return -1;
-          setRange(this.managedFields, memberStart, at);
-        }
-        continue;
-      }
-      if ((seen & (1 << index)) !== 0) return -1;
-      seen |= 1 << index;
-      const valueStart = at + METADATA_KEYS[index]!.length;
-      at = stringEnd(bytes, valueStart, end);
-      if (at < 0) return -1;
-      if (index < METADATA_PREFIXES.length && !isEmptyValue(bytes, valueStart, at)) {
-        sum.add(METADATA_PREFIXES[index]!, bytes, valueStart, at);
-      }
-      if (index === RESOURCE_VERSION_KEY) setRange(this.resourceVersion, valueStart + 1, at - 1);
-      if (index === NAME_KEY) setRange(this.name, valueStart + 1, at - 1);
-    } while (at < end && bytes[at] === COMMA);
-    this.hasName = (seen & (1 << NAME_KEY)) !== 0;
-    return at < end && bytes[at] === CLOSE_OBJECT ? at + 1 : -1;
+  for (const name of METADATA_KEYS) {
+    const isPart = name === "name" || name === "namespace";
+    putRow(name, isPart ? partPrefix(`metadata.${name}`) : none, SHAPES.string, []);
   }
-}
-
-function setRange(range: Range, start: number, end: number): void {
-  range.start = start;
-  range.end = end;
-}
-
-/** Which field's key stands at `at`, tried in the server's order from `first` on; -1 for none. */
-function fieldAt(bytes: Uint8Array, at: number, end: number, first: number): number {
-  for (let i = first; i < FIELDS.length; i++) {
-    if (startsWith(bytes, at, end, FIELDS[i]!.key)) return i;
-  }
-  for (let i = 0; i < first; i++) {
-    if (startsWith(bytes, at, end, FIELDS[i]!.key)) return i;
-  }
-  return -1;
-}
-
-function metadataKeyAt(bytes: Uint8Array, at: number, end: number): number {
-  for (let i = 0; i < METADATA_KEYS.length; i++) {
-    if (startsWith(bytes, at, end, METADATA_KEYS[i]!)) return i;
-  }
-  return -1;
-}
-
-/** Whether a value that this grammar accepted is `null`, `{}` or `""`. */
-function isEmptyValue(bytes: Uint8Array, start: number, end: number): boolean {
-  const first = bytes[start]!;
-  // Nothing else in the grammar begins with n.
-  return first === 0x6e || (end - start === 2 && (first === QUOTE || first === OPEN_OBJECT));
-}
-
-/** `null` or an object that has only the given keys, in their order, each with a scalar. */
-function nestedEnd(
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-  keys: readonly Uint8Array[],
-): number {
-  if (startsWith(bytes, start, end, NULL)) return start + NULL.length;
-  if (end - start < 2 || bytes[start] !== OPEN_OBJECT) return -1;
-  if (bytes[start + 1] === CLOSE_OBJECT) return start + 2;
-  let next = 0;
-  let at = start;
-  do {
-    at++;
-    while (next < keys.length && !startsWith(bytes, at, end, keys[next]!)) next++;
-    if (next === keys.length) return -1;
-    at = scalarEnd(bytes, at + keys[next]!.length, end);
-    if (at < 0) return -1;
-    next++;
-  } while (at < end && bytes[at] === COMMA);
-  return at < end && bytes[at] === CLOSE_OBJECT ? at + 1 : -1;
 }

@@ -22,6 +22,7 @@ import {
   writeOnOneLine,
 } from "./json_bytes.ts";
 import type { JsonObject, JsonTree } from "./json_tree.ts";
+import { EVENT_BYTES_USUAL } from "./limits.ts";
 import { aroundEvent } from "./line_shape.ts";
 import { type IdentityMode, type LineForm, PLAIN_LINE } from "./protocol.ts";
 
@@ -39,6 +40,12 @@ const TYPE_META = {
 };
 
 const encoder = new TextEncoder();
+
+/**
+ * Scans the event that begins at `start`, to know where it ends; -1 where it cannot. What looks for
+ * the ends of events asks it first: so most of them are looked at only once.
+ */
+export type ScanFirst = (bytes: Uint8Array, start: number) => number;
 
 /** Reads one event at a time; what it found holds until the next scan. */
 export class EventScan {
@@ -88,23 +95,38 @@ export class EventScan {
    * the reason in words; then nothing else here means anything
    */
   scan(bytes: Uint8Array, start: number, end: number, mode: IdentityMode): string | null {
-    this.#sum.reset();
+    if (this.#scanFast(bytes, start, end, mode) === end) return null;
+    return this.scanSlowly(bytes, start, end, mode);
+  }
+
+  /**
+   * Reads the Event object that begins at `start`, where it ends nobody knows.
+   *
+   * @returns its end; -1 where scan() has to be asked, since the object is not whole, is longer
+   * than EVENT_BYTES_USUAL or none for the fast way; then nothing else here means anything
+   */
+  scanFirst(bytes: Uint8Array, start: number, mode: IdentityMode): number {
+    return this.#scanFast(bytes, start, Math.min(bytes.length, start + EVENT_BYTES_USUAL), mode);
+  }
+
+  /** Reads the event that begins at `start`. Returns its end, -1 where the fast way cannot. */
+  #scanFast(bytes: Uint8Array, start: number, limit: number, mode: IdentityMode): number {
     const grammar = this.#grammar;
-    if (!grammar.accept(bytes, start, end, this.#sum) || !isPlain(grammar, bytes, mode)) {
-      return this.scanSlowly(bytes, start, end, mode);
-    }
+    const end = grammar.accept(bytes, start, limit);
+    if (end < 0 || !isPlain(grammar, bytes, mode)) return -1;
     this.path = "fast";
     this.resourceVersion = asciiText(bytes, grammar.resourceVersion, this.resourceVersion);
     if (mode === "content") {
-      this.#sum.finish(this.key);
+      for (let lane = 0; lane < 4; lane++) this.key[lane] = grammar.key[lane]!;
     } else {
       const name = grammar.hasName ? asciiText(bytes, grammar.name) : "None";
-      const hasCount = grammar.count.end > 0 && !startsWithByte(bytes, grammar.count, LOWER_N);
-      nameCountIdentity(name, hasCount ? asciiText(bytes, grammar.count) : "None", this.key);
+      const { count } = grammar;
+      const hasCount = count.end > count.start && !startsWithByte(bytes, count, LOWER_N);
+      nameCountIdentity(name, hasCount ? asciiText(bytes, count) : "None", this.key);
     }
     this.#keepLine(bytes, start, end, grammar.hasTypeMeta ? "none" : "both", false);
     if (this.#dropsManagedFields) this.#leaveOut(grammar.managedFields);
-    return null;
+    return end;
   }
 
   /** scan() without the fast way, for any spelling of JSON, with whitespace around the object. */
@@ -203,14 +225,17 @@ function missingTypeMeta(event: JsonObject): keyof typeof TYPE_META {
 
 /** Whether what is needed as text of an accepted event stands in its bytes as it is. */
 function isPlain(grammar: EventGrammar, bytes: Uint8Array, mode: IdentityMode): boolean {
-  if (hasEscape(bytes, grammar.resourceVersion)) return false;
+  if (!isPlainText(bytes, grammar.resourceVersion)) return false;
   if (mode === "content") return true;
-  return !hasEscape(bytes, grammar.name) && !startsWithByte(bytes, grammar.count, QUOTE);
+  return isPlainText(bytes, grammar.name) && !startsWithByte(bytes, grammar.count, QUOTE);
 }
 
-function hasEscape(bytes: Uint8Array, range: Range): boolean {
-  for (let at = range.start; at < range.end; at++) if (bytes[at] === BACKSLASH) return true;
-  return false;
+/** ASCII without an escape. */
+function isPlainText(bytes: Uint8Array, range: Range): boolean {
+  for (let at = range.start; at < range.end; at++) {
+    if (bytes[at] === BACKSLASH || bytes[at]! >= 0x80) return false;
+  }
+  return true;
 }
 
 function startsWithByte(bytes: Uint8Array, range: Range, byte: number): boolean {

@@ -53,16 +53,10 @@ export class IdentitySum {
     for (let i = 0; i < 4; i++) this.#sum[i] = 0;
   }
 
-  /**
-   * Adds a part.
-   *
-   * @param prefix of partPrefix()
-   * @param bytes hold the canonical, non-empty value in [start, end)
-   */
-  add(prefix: Uint8Array, bytes: Uint8Array, start: number, end: number): void {
+  /** Adds a part: its prefix and its canonical value, which is not empty. */
+  add(part: Uint8Array): void {
     this.#hash.reset();
-    this.#hash.update(prefix, 0, prefix.length);
-    this.#hash.update(bytes, start, end);
+    this.#hash.update(part, 0, part.length);
     this.#hash.finish(this.#part);
     // A Uint32Array stores modulo 2^32.
     for (let i = 0; i < 4; i++) this.#sum[i]! += this.#part[i]!;
@@ -118,7 +112,6 @@ function encodeString(text: string): string {
   });
 }
 
-const NO_PREFIX = new Uint8Array();
 const EMPTY_VALUES: ReadonlySet<string> = new Set(["null", "{}", "[]", '""']);
 
 /** Writes the identity of a parsed event into four lanes: the slow way, for any spelling. */
@@ -148,8 +141,7 @@ function addPart(sum: IdentitySum, name: string, value: JsonTree): void {
   const text = encodeCanonical(value, NESTED_KEYS.get(name));
   if (EMPTY_VALUES.has(text)) return;
   // The encoder makes U+FFFD of lone surrogates in the name, as encodeString() does in values.
-  const bytes = encoder.encode(`${name}\0${text}`);
-  sum.add(NO_PREFIX, bytes, 0, bytes.length);
+  sum.add(encoder.encode(`${name}\0${text}`));
 }
 
 /** What an f-string of the Python tool makes of a value: its text, or None where there is none. */

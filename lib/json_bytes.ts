@@ -77,6 +77,20 @@ function nesting(bytes: Uint8Array, start: number, end: number): number {
   return deepest;
 }
 
+/** Whether [at, end) begins with all of `expected`. */
+export function startsWith(
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  expected: Uint8Array,
+): boolean {
+  if (end - at < expected.length) return false;
+  for (let i = 0; i < expected.length; i++) {
+    if (bytes[at + i] !== expected[i]) return false;
+  }
+  return true;
+}
+
 /** Space, tab, line feed, carriage return: what RFC 8259 allows between tokens. */
 export function isSpace(byte: number | undefined): boolean {
   return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;

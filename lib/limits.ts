@@ -48,10 +48,16 @@ export const WINDOW_BYTES = 64 * 1024;
 export const NESTING_MAX = 1000;
 
 /**
- * The same for the fast way through JSON (lib/canonical_json.ts), whose recursion is bounded too.
- * What is deeper goes the slow way.
+ * Longest event that the fast way (wasm/event.ts) reads, bytes; etcd stores at most 1.5 MB. A
+ * longer one goes the slow way, which costs some 40 times as much.
  */
-export const FAST_NESTING_MAX = 32;
+export const FAST_EVENT_BYTES_MAX = 256 * 1024;
+
+/**
+ * Where the end of an event is looked for by scanning it, bytes. Longer ones are rare: to look for
+ * the end of each among more bytes would not pay. They are scanned once their end is known.
+ */
+export const EVENT_BYTES_USUAL = 4 * 1024;
 
 /**
  * Longest top-level key or value of a LIST other than its items, bytes: the whole of it is held. A

@@ -7,10 +7,10 @@
  * `{"verb":"UPDATED","event":{...},"old_event":{...}}`.
  */
 
-import { startsWith, stringEnd } from "./canonical_json.ts";
 import type { Range } from "./event_grammar.ts";
 import type { EventScan } from "./event_scan.ts";
 import {
+  BACKSLASH,
   CLOSE_OBJECT,
   COLON,
   fieldRange,
@@ -18,6 +18,8 @@ import {
   OPEN_OBJECT,
   parseJson,
   printable,
+  QUOTE,
+  startsWith,
 } from "./json_bytes.ts";
 import { NESTING_MAX } from "./limits.ts";
 import type { JsonTree } from "./json_tree.ts";
@@ -82,10 +84,10 @@ const CLUSTER_MEMBER = encoder.encode(`},${JSON.stringify(CLUSTER_FIELD)}:`);
 /**
  * Where the event stands if the line is `{"NAME":{...}}` or `{"NAME":{...},"cluster":"..."}` as
  * --wrap writes it. Whoever finds a valid Event there has found such a line: all bytes around it
- * were looked at. Null for any other line, and for names in characters beyond ASCII.
+ * were looked at. Null for any other line, and for names that are not plain ASCII.
  */
 function wrappedEvent(bytes: Uint8Array, start: number, end: number): Range | null {
-  const keyEnd = stringEnd(bytes, start + 1, end);
+  const keyEnd = plainStringEnd(bytes, start + 1, end);
   if (keyEnd < 0 || bytes[start] !== OPEN_OBJECT || bytes[end - 1] !== CLOSE_OBJECT) return null;
   if (bytes[keyEnd] !== COLON || bytes[keyEnd + 1] !== OPEN_OBJECT) return null;
   if (RESERVED_KEYS.some((key) => startsWith(bytes, start + 1, keyEnd, key))) return null;
@@ -93,8 +95,21 @@ function wrappedEvent(bytes: Uint8Array, start: number, end: number): Range | nu
   // Within a string its quotes would be escaped, so the last place is that of a member.
   let at = end - CLUSTER_MEMBER.length;
   while (at > keyEnd && !startsWith(bytes, at, end, CLUSTER_MEMBER)) at--;
-  if (at <= keyEnd || stringEnd(bytes, at + CLUSTER_MEMBER.length, end) !== end - 1) return null;
+  if (at <= keyEnd || plainStringEnd(bytes, at + CLUSTER_MEMBER.length, end) !== end - 1) {
+    return null;
+  }
   return { start: keyEnd + 1, end: at + 1 };
+}
+
+/** Behind a string of printable ASCII without an escape; -1 where it is none. */
+function plainStringEnd(bytes: Uint8Array, start: number, end: number): number {
+  if (bytes[start] !== QUOTE) return -1;
+  for (let at = start + 1; at < end; at++) {
+    const byte = bytes[at]!;
+    if (byte === QUOTE) return at + 1;
+    if (byte < 0x20 || byte > 0x7e || byte === BACKSLASH) return -1;
+  }
+  return -1;
 }
 
 /** Under which names an object in any spelling has events; null where it is no JSON object. */

@@ -8,6 +8,7 @@
  */
 
 import { ByteWindow } from "./byte_window.ts";
+import type { ScanFirst } from "./event_scan.ts";
 import {
   CLOSE_ARRAY,
   CLOSE_OBJECT,
@@ -67,11 +68,14 @@ export class ListItems {
    * held, and start is end. Null for any other.
    */
   tooLong: string | null = null;
+  /** Whether the item was scanned while its end was looked for. */
+  isScanned = false;
   /** metadata.resourceVersion of the list, from when it was read; the server puts it first. */
   resourceVersion: string | null = null;
 
   readonly #window: ByteWindow;
   readonly #itemBytesMax: number;
+  readonly #scanFirst: ScanFirst;
   readonly #fields = new Map<string, JsonTree>();
   readonly #value = new ValueReader();
   #state: State = "document";
@@ -83,9 +87,13 @@ export class ListItems {
   /** What becomes tooLong when the item that is being read is whole. */
   #beginning: string | null = null;
 
-  /** @param itemBytesMax longest item that is held, bytes */
-  constructor(itemBytesMax: number = LINE_BYTES_MAX) {
+  /**
+   * @param itemBytesMax longest item that is held, bytes
+   * @param scanFirst scans an item, so that its end need not be searched for
+   */
+  constructor(itemBytesMax: number = LINE_BYTES_MAX, scanFirst: ScanFirst = () => -1) {
     this.#itemBytesMax = itemBytesMax;
+    this.#scanFirst = scanFirst;
     this.#window = new ByteWindow(Math.max(itemBytesMax, LIST_VALUE_BYTES_MAX) + 1);
   }
 
@@ -115,13 +123,19 @@ export class ListItems {
   next(): boolean {
     const { bytes } = this.#window;
     for (;;) {
-      if (this.#valueStart < 0 && !this.#toValue(bytes)) return false;
-      this.#at = this.#value.read(bytes, this.#at);
-      this.#checkLength(bytes);
-      if (!this.#value.isWhole) return false;
+      this.isScanned = false;
+      if (this.#valueStart < 0) {
+        if (!this.#toValue(bytes)) return false;
+        this.isScanned = this.#isItem && this.#scanItem(bytes);
+      }
+      if (!this.isScanned) {
+        this.#at = this.#value.read(bytes, this.#at);
+        this.#checkLength(bytes);
+        if (!this.#value.isWhole) return false;
+      }
       const start = this.#valueStart;
       this.#valueStart = -1;
-      if (this.#state === "first item" || this.#state === "item") {
+      if (this.#isItem) {
         this.start = start;
         this.end = this.#at;
         this.tooLong = this.#beginning;
@@ -211,8 +225,20 @@ export class ListItems {
     }
   }
 
+  get #isItem(): boolean {
+    return this.#state === "first item" || this.#state === "item";
+  }
+
+  /** Goes behind the item that begins here, if it can be scanned at once. */
+  #scanItem(bytes: Uint8Array): boolean {
+    const end = this.#scanFirst(bytes, this.#at);
+    if (end < 0 || end - this.#at > this.#itemBytesMax) return false;
+    this.#at = end;
+    return true;
+  }
+
   #checkLength(bytes: Uint8Array): void {
-    const isItem = this.#state === "first item" || this.#state === "item";
+    const isItem = this.#isItem;
     const bytesMax = isItem ? this.#itemBytesMax : LIST_VALUE_BYTES_MAX;
     if (this.#beginning === null && this.#at - this.#valueStart <= bytesMax) return;
     if (isItem) {

@@ -149,8 +149,11 @@ export class ListPass {
     intake: Intake,
     controller: AbortController,
   ): Promise<ListMetadata> {
-    const { writer, position } = this.#context;
-    const items = new ListItems(this.#context.times.lineBytesMax);
+    const { writer, position, identity, times } = this.#context;
+    const items = new ListItems(
+      times.lineBytesMax,
+      (bytes, start) => intake.scan.scanFirst(bytes, start, identity),
+    );
     const pace = new Pace(this.#context, controller);
     for (;;) {
       while (items.next()) {
@@ -171,10 +174,12 @@ export class ListPass {
   /** Scans an item; false where it is no event and was left out. @throws ApiFailure */
   #scan(items: ListItems, intake: Intake): boolean {
     const { identity, log, times } = this.#context;
-    const { bytes, start, end, tooLong } = items;
-    const reason = tooLong === null
-      ? intake.scan.scan(bytes, start, end, identity)
-      : `longer than ${times.lineBytesMax} bytes`;
+    const { bytes, start, end, tooLong, isScanned } = items;
+    const reason = tooLong !== null
+      ? `longer than ${times.lineBytesMax} bytes`
+      : isScanned
+      ? null
+      : intake.scan.scan(bytes, start, end, identity);
     if (reason === null) {
       intake.other?.scan(bytes, start, end, intake.otherIdentity);
       return true;

@@ -2,12 +2,11 @@
  * A WATCH response: from a stream of bytes to lines, and from a line to what it says.
  *
  * An API server writes one JSON object a line (Go's json.Encoder). Lines are found in the window
- * that they were read into and never copied; unfinished ones are never looked into.
+ * that they were read into. What is found of an unfinished one is not used.
  */
 
 import { ByteWindow } from "./byte_window.ts";
-import { startsWith } from "./canonical_json.ts";
-import type { EventScan } from "./event_scan.ts";
+import type { EventScan, ScanFirst } from "./event_scan.ts";
 import {
   CLOSE_OBJECT,
   excerpt,
@@ -16,6 +15,7 @@ import {
   parseJson,
   printable,
   skipSpace,
+  startsWith,
 } from "./json_bytes.ts";
 import { JsonNumber, type JsonTree } from "./json_tree.ts";
 import { LINE_BYTES_MAX, NESTING_MAX } from "./limits.ts";
@@ -25,22 +25,29 @@ const LINE_FEED = 0x0a;
 
 /**
  * Splits a stream into lines: room() and the read, fill(), then next() until it says false.
- * Each byte is looked at once, however the stream is cut.
+ * Each byte is looked at once, however the stream is cut, and once more where a scan was tried.
  */
 export class WatchLines {
   /** The line that next() found: [start, end) of bytes, without its `\n`. */
   start = 0;
   /** See start. */
   end = 0;
+  /** What the line says, where it was scanned while its end was looked for; null where not. */
+  scanned: WatchLine | null = null;
   readonly #window: ByteWindow;
   readonly #lineBytesMax: number;
+  readonly #scanFirst: ScanFirst;
   #lineStart = 0;
   #searched = 0;
   #rest = 0;
 
-  /** @param lineBytesMax longest line, bytes without its `\n` */
-  constructor(lineBytesMax: number = LINE_BYTES_MAX) {
+  /**
+   * @param lineBytesMax longest line, bytes without its `\n`
+   * @param scanFirst scans the event of a line, so that `\n` need not be searched for
+   */
+  constructor(lineBytesMax: number = LINE_BYTES_MAX, scanFirst: ScanFirst = () => -1) {
     this.#lineBytesMax = lineBytesMax;
+    this.#scanFirst = scanFirst;
     this.#window = new ByteWindow(lineBytesMax + 1);
   }
 
@@ -75,6 +82,9 @@ export class WatchLines {
    */
   next(): boolean {
     const { bytes } = this.#window;
+    const isNew = this.#searched === this.#lineStart && this.#searched < bytes.length;
+    this.scanned = isNew ? this.#scanLine(bytes) : null;
+    if (this.scanned !== null) return true;
     const at = bytes.indexOf(LINE_FEED, this.#searched);
     const lineEnd = at < 0 ? bytes.length : at;
     if (lineEnd - this.#lineStart > this.#lineBytesMax) {
@@ -85,11 +95,30 @@ export class WatchLines {
     }
     this.#searched = lineEnd;
     if (at < 0) return false;
-    this.start = this.#lineStart;
-    this.end = at;
-    this.#lineStart = this.#searched = at + 1;
-    this.#rest = bytes.length - this.#lineStart;
+    this.#found(at);
     return true;
+  }
+
+  /** The line is whole. */
+  #found(end: number): void {
+    this.start = this.#lineStart;
+    this.end = end;
+    this.#lineStart = this.#searched = end + 1;
+    this.#rest = this.#window.bytes.length - this.#lineStart;
+  }
+
+  /** Takes the line that begins here, if it is whole and an event that can be scanned at once. */
+  #scanLine(bytes: Uint8Array): WatchLine | null {
+    const start = this.#lineStart;
+    for (const { line, prefix } of CANONICAL) {
+      if (!startsWith(bytes, start, bytes.length, prefix)) continue;
+      const end = this.#scanFirst(bytes, start + prefix.length);
+      if (end < 0 || bytes[end] !== CLOSE_OBJECT || bytes[end + 1] !== LINE_FEED) return null;
+      if (end + 1 - start > this.#lineBytesMax) return null;
+      this.#found(end + 1);
+      return line;
+    }
+    return null;
   }
 }
 

@@ -92,7 +92,11 @@ export class WatchPass {
     this.#start = start;
     this.#hooks = hooks;
     this.#intake = new Intake(context);
-    this.#lines = new WatchLines(context.times.lineBytesMax);
+    const { scan } = this.#intake;
+    this.#lines = new WatchLines(
+      context.times.lineBytesMax,
+      (bytes, start) => scan.scanFirst(bytes, start, context.identity),
+    );
     const { watchSecondsMin, watchSecondsMax } = context.times;
     const span = watchSecondsMax - watchSecondsMin + 1;
     this.#seconds = watchSecondsMin + Math.floor(context.clock.random() * span);
@@ -230,7 +234,7 @@ export class WatchPass {
     const { scan, other, otherIdentity } = this.#intake;
     while (lines.next()) {
       const { bytes, start, end } = lines;
-      const line = readWatchLine(scan, bytes, start, end, identity);
+      const line = lines.scanned ?? readWatchLine(scan, bytes, start, end, identity);
       switch (line.type) {
         case "ADDED":
         case "MODIFIED":

@@ -5,6 +5,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
+import { EventScan } from "../../lib/event_scan.ts";
 import { FormatError } from "../../lib/json_bytes.ts";
 import { WINDOW_BYTES } from "../../lib/limits.ts";
 import { ListItems, type ListMetadata } from "../../lib/list_items.ts";
@@ -22,11 +23,37 @@ interface Result {
   end: ListMetadata | string;
 }
 
+/** Items that were scanned while their end was looked for, in all. */
+let scanned = 0;
+
+/** The same with and without a scan on the way. */
 function read(chunks: Uint8Array[], itemBytesMax?: number): Result {
-  const list = new ListItems(itemBytesMax);
+  const scan = new EventScan();
+  const scanning = new ListItems(
+    itemBytesMax,
+    (bytes, start) => scan.scanFirst(bytes, start, "content"),
+  );
+  const result = readWith(new ListItems(itemBytesMax), chunks, () => {});
+  const other = new EventScan();
+  const itself = readWith(scanning, chunks, () => {
+    if (!scanning.isScanned) return;
+    scanned++;
+    const { bytes, start, end } = scanning;
+    assertEquals(other.scanSlowly(bytes, start, end, "content"), null);
+    assertEquals(
+      [scan.key, scan.resourceVersion, scan.lineLength],
+      [other.key, other.resourceVersion, other.lineLength],
+    );
+  });
+  assertEquals(itself, result);
+  return result;
+}
+
+function readWith(list: ListItems, chunks: Uint8Array[], look: () => void): Result {
   const items: string[] = [];
   const drain = () => {
     while (list.next()) {
+      look();
       items.push(list.tooLong ?? decoder.decode(list.bytes.subarray(list.start, list.end)));
     }
   };
@@ -45,11 +72,15 @@ const gap = fc.oneof(
   fc.constantFrom(" ", "\n", "\t\r "),
 );
 const value = fc.json({ maxDepth: 3, stringUnit: "binary" });
-const ITEMS = '{"a":"]}\\"","b":[{},[]]}';
+const ITEMS = [
+  '{"a":"]}\\"","b":[{},[]]}',
+  '{"metadata":{"resourceVersion":"1"}}',
+  '{"metadata":{"resourceVersion":"1"},"message":"is longer than 60 bytes, ü"}',
+];
 
 /** A list with its fields in any order, other fields between, any whitespace. */
 const page = fc.record({
-  items: fc.array(fc.oneof(value, fc.constant(ITEMS)), { maxLength: 5 }),
+  items: fc.array(fc.oneof(value, fc.constantFrom(...ITEMS)), { maxLength: 5 }),
   others: fc.array(value, { maxLength: 3 }),
   order: fc.shuffledSubarray([0, 1, 2, 3, 4, 5], { minLength: 6 }),
   token: fc.constantFrom(undefined, null, "", "next"),
@@ -78,6 +109,7 @@ Deno.test(`ListItems reads any list in any chunks (seed=${seed})`, () => {
     }),
     { seed, numRuns: 1500 },
   );
+  assert(scanned > 300, `${scanned} items were scanned`);
 });
 
 Deno.test(`ListItems finds the same items when they outgrow its window (seed=${seed})`, () => {

@@ -1,0 +1,73 @@
+import { assertEquals } from "@std/assert";
+import { EventGrammar } from "../../lib/event_grammar.ts";
+
+const encoder = new TextEncoder();
+
+Deno.test("accept() takes any valid UTF-8 but what some reader takes for the end of a line", () => {
+  const grammar = new EventGrammar();
+  const decoder = new TextDecoder();
+  const event = encoder.encode('{"metadata":{"resourceVersion":"1"},"message":"........."}');
+  const at = event.indexOf(0x2e);
+  const firsts = Array.from({ length: 0xff - 0x7e }, (_, i) => 0x7f + i);
+  // The bounds of what may follow, and the last bytes of U+0085, U+2028 and U+2029.
+  const others = [0x7f, 0x80, 0x85, 0x8f, 0x90, 0x9f, 0xa0, 0xa8, 0xa9, 0xbf, 0xc0, 0xc2];
+  const wrong: string[] = [];
+  for (const first of firsts) {
+    for (const second of others) {
+      for (const third of others) {
+        for (const fourth of others) {
+          event.set([first, second, third, fourth], at);
+          const text = decoder.decode(event.subarray(at, at + 4));
+          // No four of these bytes are U+FFFD itself.
+          const isWanted = !/[\ufffd\u0085\u2028\u2029]/.test(text);
+          if ((grammar.accept(event, 0, event.length) > 0) !== isWanted) {
+            wrong.push([first, second, third, fourth].map((byte) => byte.toString(16)).join(" "));
+          }
+        }
+      }
+    }
+  }
+  assertEquals(wrong, []);
+});
+
+Deno.test("accept() finds characters that are special wherever they stand in a string", () => {
+  const grammar = new EventGrammar();
+  const wrong: string[] = [];
+  for (let length = 0; length < 40; length++) {
+    for (let byte = 0; byte < 0x80; byte++) {
+      const text = "x".repeat(length) + String.fromCharCode(byte) + "y".repeat(length % 7);
+      const event = encoder.encode(`{"metadata":{"resourceVersion":"1"},"message":"${text}"}`);
+      const isWanted = byte >= 0x20 && !'"\\<>&'.includes(String.fromCharCode(byte));
+      const isAccepted = grammar.accept(event, 0, event.length) === event.length;
+      // A backslash in front of the y or the quote is no escape either.
+      if (isAccepted !== isWanted) wrong.push(JSON.stringify(text));
+    }
+  }
+  assertEquals(wrong, []);
+});
+
+Deno.test("accept() says where the event ends that begins at a place", () => {
+  const grammar = new EventGrammar();
+  const event = '{"metadata":{"name":"a","resourceVersion":"12"},"count":3}';
+  const bytes = encoder.encode(`[${event},${event}]`);
+  const start = event.length + 2;
+  assertEquals(grammar.accept(bytes, 1, bytes.length), 1 + event.length);
+  assertEquals(grammar.accept(bytes, start, bytes.length), start + event.length);
+  const found = [grammar.name, grammar.resourceVersion, grammar.count].map(({ start, end }) =>
+    new TextDecoder().decode(bytes.subarray(start, end))
+  );
+  assertEquals(found, ["a", "12", "3"]);
+  assertEquals(grammar.accept(bytes, start, bytes.length - 2), -1);
+});
+
+Deno.test("accept() takes nothing where V8 has no SIMD, and no event of more than 256 KiB", () => {
+  const event = (length: number) =>
+    encoder.encode(`{"metadata":{"resourceVersion":"1"},"message":"${"x".repeat(length)}"}`);
+  const small = event(10);
+  const largest = event(256 * 1024 - event(0).length);
+  const tooLarge = event(256 * 1024 + 1 - event(0).length);
+  assertEquals(new EventGrammar(null).accept(small, 0, small.length), -1);
+  assertEquals(new EventGrammar().accept(small, 0, small.length), small.length);
+  assertEquals(new EventGrammar().accept(largest, 0, largest.length), 256 * 1024);
+  assertEquals(new EventGrammar().accept(tooLarge, 0, tooLarge.length), -1);
+});

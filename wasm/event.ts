@@ -1,0 +1,444 @@
+/**
+ * The fast way through the bytes of an Event, in AssemblyScript (a small TypeScript that becomes
+ * WebAssembly): a strict grammar that is a part of JSON, and the identity of what it accepts.
+ *
+ * `deno task wasm` compiles it to lib/event_wasm.ts. lib/event_grammar.ts lays out the memory,
+ * fills in the tables, and says what the grammar is for.
+ *
+ * Functions named ...End take an address and return the one behind what they read there, or 0 for
+ * "not this grammar", which does not mean that it is no JSON. A NUL stands behind the line. It is
+ * part of nothing that they accept, so they need no bound: whoever comes to it stops.
+ */
+
+// The memory. lib/event_grammar.ts reads where things are, and fills in the tables, once.
+
+/** What was found: nine numbers, see accept(). */
+export const FOUND: usize = 0;
+/** The identity of the last accepted event, four lanes. */
+export const KEY: usize = 64;
+/** A row for each field of an Event, in the server's order, then one for each own metadata key. */
+export const ROWS: usize = 512;
+/** The keys of known objects, KEY_BYTES each; those of one object stand together. */
+export const KNOWN_KEYS: usize = 3072;
+/** Where the line begins. Up to KEY_BYTES before a value are overwritten, so also before the line. */
+export const LINE: usize = 4096;
+
+/** A key as it stands before its value, `"reason":`, with zeros behind it and its length last. */
+export const KEY_BYTES: usize = 32;
+
+/** A row: a key, the prefix of the hash with its end at PREFIX_END, and numbers of 4 bytes. */
+export const ROW_BYTES: usize = 96;
+export const PREFIX_END: usize = 64;
+const PREFIX_LENGTH: usize = 64;
+const SHAPE: usize = 68;
+const OBJECT_KEYS: usize = 72;
+const OBJECT_KEYS_END: usize = 76;
+
+// The fields: their number, and those that are read.
+const FIELDS: u32 = 17;
+const KIND: u32 = 0;
+const API_VERSION: u32 = 1;
+const COUNT: u32 = 9;
+// The rows of the metadata keys.
+const NAME: u32 = 17;
+const RESOURCE_VERSION: u32 = 19;
+const MANAGED_FIELDS: u32 = 21;
+const ROWS_END: u32 = 22;
+
+// Shapes: how the value of a field may look. SCALAR is what is left.
+const STRING: u32 = 1;
+const KNOWN_OBJECT: u32 = 2;
+const METADATA: u32 = 3;
+
+/** The Event object is level 1. Real ones have about 8. */
+const DEPTH_MAX: u32 = 32;
+
+const QUOTE: u32 = 0x22;
+const COMMA: u32 = 0x2c;
+const MINUS: u32 = 0x2d;
+const ZERO: u32 = 0x30;
+const COLON: u32 = 0x3a;
+const OPEN_ARRAY: u32 = 0x5b;
+const BACKSLASH: u32 = 0x5c;
+const CLOSE_ARRAY: u32 = 0x5d;
+const LOWER_F: u32 = 0x66;
+const LOWER_N: u32 = 0x6e;
+const OPEN_OBJECT: u32 = 0x7b;
+const CLOSE_OBJECT: u32 = 0x7d;
+
+// Words of 4 bytes as numbers.
+const NULL: u32 = 0x6c6c756e;
+const TRUE: u32 = 0x65757274;
+const ALSE: u32 = 0x65736c61;
+const HEX_003C: u32 = 0x63333030;
+const HEX_003E: u32 = 0x65333030;
+const HEX_0026: u32 = 0x36323030;
+
+let sum1: u32 = 0;
+let sum2: u32 = 0;
+let sum3: u32 = 0;
+let sum4: u32 = 0;
+
+/**
+ * Reads the Event that begins the `length` bytes at LINE. Returns the bytes of it, or 0 where it is
+ * none of this grammar. Where it is, FOUND holds from LINE on: begin and end of resourceVersion,
+ * name, count and managedFields with its key (0 and 0 where there is none), then a bit for each
+ * field; and KEY its identity.
+ */
+export function accept(length: u32): u32 {
+  const end = LINE + length;
+  store<u64>(end, 0);
+  for (let i: usize = 0; i < 5; i++) store<u64>(FOUND + 8 * i, 0);
+  sum1 = sum2 = sum3 = sum4 = 0;
+  let at = LINE;
+  if (load<u8>(at) != OPEN_OBJECT) return 0;
+  let seen: u32 = 0;
+  let next: u32 = 0;
+  do {
+    at++;
+    const index = rowAt(at, next, 0, FIELDS);
+    if (index == FIELDS || (seen & (1 << index)) != 0) return 0;
+    seen |= 1 << index;
+    next = index + 1;
+    const row = rowOf(index);
+    const start = at + keyLength(row);
+    at = fieldEnd(row, start);
+    if (at == 0) return 0;
+    if (index == COUNT) found(2, start, at);
+    addPart(row, start, at);
+  } while (load<u8>(at) == COMMA);
+  if (load<u8>(at) != CLOSE_OBJECT) return 0;
+  // With one of the two alone, the slow way puts the other in front.
+  const typeMeta = seen & (1 << KIND | 1 << API_VERSION);
+  if (typeMeta != 0 && typeMeta != (1 << KIND | 1 << API_VERSION)) return 0;
+  const hasVersion = load<u32>(FOUND) < load<u32>(FOUND, 4);
+  if (!hasVersion) return 0;
+  store<u32>(FOUND, seen, 32);
+  finish();
+  return <u32> (at + 1 - LINE);
+}
+
+function found(index: usize, start: usize, end: usize): void {
+  store<u32>(FOUND + 8 * index, <u32> (start - LINE));
+  store<u32>(FOUND + 8 * index, <u32> (end - LINE), 4);
+}
+
+function rowOf(index: u32): usize {
+  return ROWS + ROW_BYTES * index;
+}
+
+/** Which row of [first, last) has the key at `at`, tried from `next` on; `last` for none. */
+function rowAt(at: usize, next: u32, first: u32, last: u32): u32 {
+  for (let i = next; i < last; i++) if (isKeyAt(at, rowOf(i))) return i;
+  for (let i = first; i < next; i++) if (isKeyAt(at, rowOf(i))) return i;
+  return last;
+}
+
+function keyLength(key: usize): u32 {
+  return load<u8>(key, KEY_BYTES - 1);
+}
+
+function isKeyAt(at: usize, key: usize): bool {
+  const all: u32 = (1 << keyLength(key)) - 1;
+  const low: u32 = i8x16.bitmask(i8x16.eq(v128.load(at), v128.load(key)));
+  const high: u32 = i8x16.bitmask(i8x16.eq(v128.load(at, 16), v128.load(key, 16)));
+  return ((low | high << 16) & all) == all;
+}
+
+function fieldEnd(row: usize, start: usize): usize {
+  const shape = load<u32>(row, SHAPE);
+  if (shape == STRING) return stringEnd(start);
+  if (shape == METADATA) return metadataEnd(start);
+  if (shape != KNOWN_OBJECT) return scalarEnd(start);
+  return knownObjectEnd(start, load<u32>(row, OBJECT_KEYS), load<u32>(row, OBJECT_KEYS_END));
+}
+
+function metadataEnd(start: usize): usize {
+  if (load<u8>(start) != OPEN_OBJECT) return 0;
+  let seen: u32 = 0;
+  let next: u32 = NAME;
+  let at = start;
+  do {
+    at++;
+    const index = rowAt(at, next, NAME, ROWS_END);
+    if (index == ROWS_END) {
+      at = keyEnd(at);
+      if (at == 0) return 0;
+      at = valueEnd(at, 2);
+      if (at == 0) return 0;
+      continue;
+    }
+    if ((seen & (1 << index)) != 0) return 0;
+    seen |= 1 << index;
+    next = index + 1;
+    const row = rowOf(index);
+    const keyStart = at;
+    const valueStart = at + keyLength(row);
+    at = index == MANAGED_FIELDS ? valueEnd(valueStart, 2) : stringEnd(valueStart);
+    if (at == 0) return 0;
+    if (index == MANAGED_FIELDS) {
+      found(3, keyStart, at);
+      continue;
+    }
+    if (index == RESOURCE_VERSION) found(0, valueStart + 1, at - 1);
+    else if (index == NAME) found(1, valueStart + 1, at - 1);
+    addPart(row, valueStart, at);
+  } while (load<u8>(at) == COMMA);
+  return load<u8>(at) == CLOSE_OBJECT ? at + 1 : 0;
+}
+
+/** `null` or an object that has only the given keys, in their order, each with a scalar. */
+function knownObjectEnd(start: usize, keys: usize, keysEnd: usize): usize {
+  if (load<u32>(start) == NULL) return start + 4;
+  if (load<u8>(start) != OPEN_OBJECT) return 0;
+  if (load<u8>(start + 1) == CLOSE_OBJECT) return start + 2;
+  let key = keys;
+  let at = start;
+  do {
+    at++;
+    while (key < keysEnd && !isKeyAt(at, key)) key += KEY_BYTES;
+    if (key == keysEnd) return 0;
+    at = scalarEnd(at + keyLength(key));
+    if (at == 0) return 0;
+    key += KEY_BYTES;
+  } while (load<u8>(at) == COMMA);
+  return load<u8>(at) == CLOSE_OBJECT ? at + 1 : 0;
+}
+
+/** Behind any value in an object at the given depth; the Event object is at 1. */
+function valueEnd(start: usize, depth: u32): usize {
+  const base = depth;
+  /** Of each level that is open above `base` one bit: whether it is an object. */
+  let objects: u32 = 0;
+  let at = start;
+  while (true) {
+    const first = <u32> load<u8>(at);
+    if (first == OPEN_OBJECT || first == OPEN_ARRAY) {
+      if (depth >= DEPTH_MAX) return 0;
+      // In ASCII each bracket that closes stands two behind the one that opens.
+      if (load<u8>(at + 1) == first + 2) {
+        at += 2;
+      } else {
+        const isObject = first == OPEN_OBJECT;
+        depth++;
+        objects = objects << 1 | <u32> isObject;
+        at++;
+        if (isObject) {
+          at = keyEnd(at);
+          if (at == 0) return 0;
+        }
+        continue;
+      }
+    } else {
+      at = scalarEnd(at);
+      if (at == 0) return 0;
+    }
+    while (true) {
+      if (depth == base) return at;
+      const byte = <u32> load<u8>(at);
+      at++;
+      if (byte == COMMA) {
+        if ((objects & 1) != 0) {
+          at = keyEnd(at);
+          if (at == 0) return 0;
+        }
+        break;
+      }
+      const close = (objects & 1) != 0 ? CLOSE_OBJECT : CLOSE_ARRAY;
+      if (byte != close) return 0;
+      objects >>= 1;
+      depth--;
+    }
+  }
+}
+
+/** Behind a key and its colon. */
+function keyEnd(start: usize): usize {
+  const at = stringEnd(start);
+  return at != 0 && load<u8>(at) == COLON ? at + 1 : 0;
+}
+
+/** Behind a string, integer, `null`, `true` or `false`. */
+function scalarEnd(at: usize): usize {
+  const first = <u32> load<u8>(at);
+  if (first == QUOTE) return stringEnd(at);
+  const word = load<u32>(at);
+  if (word == NULL || word == TRUE) return at + 4;
+  if (first == LOWER_F && load<u32>(at, 1) == ALSE) return at + 5;
+  return integerEnd(at);
+}
+
+function isDigit(at: usize): bool {
+  return <u32> load<u8>(at) - ZERO <= 9;
+}
+
+/**
+ * An integer in plain digits, which is canonical at any length. No -0, no leading zero, and no
+ * fraction or exponent: what is left of those is no `,` `}` or `]`, and the caller stops at it.
+ */
+function integerEnd(start: usize): usize {
+  let at = load<u8>(start) == MINUS ? start + 1 : start;
+  if (!isDigit(at)) return 0;
+  if (load<u8>(at) == ZERO) return at == start ? at + 1 : 0;
+  while (isDigit(at)) at++;
+  return at;
+}
+
+/** Behind a string: canonical, and without what would break a line. */
+function stringEnd(start: usize): usize {
+  if (load<u8>(start) != QUOTE) return 0;
+  let at = start + 1;
+  while (true) {
+    const bytes = v128.load(at);
+    // As signed numbers, bytes beyond ASCII are below the space too.
+    const special = v128.or(
+      v128.or(
+        i8x16.lt_s(bytes, i8x16.splat(0x20)),
+        v128.or(
+          i8x16.eq(bytes, i8x16.splat(0x22)),
+          i8x16.eq(bytes, i8x16.splat(0x5c)),
+        ),
+      ),
+      v128.or(
+        // `<` and `>` are two apart, and 0x3c | 2 is 0x3e.
+        i8x16.eq(v128.or(bytes, i8x16.splat(2)), i8x16.splat(0x3e)),
+        i8x16.eq(bytes, i8x16.splat(0x26)),
+      ),
+    );
+    const mask = i8x16.bitmask(special);
+    if (mask == 0) {
+      at += 16;
+      continue;
+    }
+    at += ctz(mask);
+    const byte = <u32> load<u8>(at);
+    if (byte == QUOTE) return at + 1;
+    at = byte == BACKSLASH ? escapeEnd(at + 1) : byte >= 0xc2 ? beyondAsciiEnd(at) : 0;
+    if (at == 0) return 0;
+  }
+}
+
+/** An escape behind its backslash: one of those that are canonical and that Events often have. */
+function escapeEnd(at: usize): usize {
+  switch (<u32> load<u8>(at)) {
+    case 0x22:
+    case 0x5c:
+    case 0x6e: // n
+    case 0x72: // r
+    case 0x74: // t
+      return at + 1;
+    case 0x75: { // u
+      const digits = load<u32>(at, 1);
+      return digits == HEX_003C || digits == HEX_003E || digits == HEX_0026 ? at + 5 : 0;
+    }
+  }
+  return 0;
+}
+
+/**
+ * Behind a character beyond ASCII in valid UTF-8 (RFC 3629). Not U+0085, U+2028 and U+2029: some
+ * readers take them for the end of a line, so the slow way spells them otherwise.
+ */
+function beyondAsciiEnd(at: usize): usize {
+  const first = <u32> load<u8>(at);
+  if (first < 0xc2) return 0;
+  const second = <u32> load<u8>(at + 1);
+  if ((second & 0xc0) != 0x80) return 0;
+  if (first < 0xe0) return first == 0xc2 && second == 0x85 ? 0 : at + 2;
+  const third = <u32> load<u8>(at + 2);
+  if ((third & 0xc0) != 0x80) return 0;
+  const code = (first & 0x0f) << 12 | (second & 0x3f) << 6 | third & 0x3f;
+  if (first < 0xf0) {
+    const isOther = code >= 0x800 && code >> 11 != 0x1b && code != 0x2028 && code != 0x2029;
+    return isOther ? at + 3 : 0;
+  }
+  if (first > 0xf4 || (load<u8>(at + 3) & 0xc0) != 0x80) return 0;
+  const plane = (first & 7) << 2 | second >> 4 & 3;
+  return plane >= 1 && plane <= 16 ? at + 4 : 0;
+}
+
+/**
+ * Adds the hash of a part: its prefix, then the value in [start, end). Nothing where the row has no
+ * prefix, or the value is `null`, `{}` or `""`. The prefix is put in front of the value, over bytes
+ * that were read already.
+ */
+function addPart(row: usize, start: usize, end: usize): void {
+  const prefixLength = load<u32>(row, PREFIX_LENGTH);
+  if (prefixLength == 0) return;
+  const first = <u32> load<u8>(start);
+  // Nothing else in the grammar begins with n.
+  if (first == LOWER_N) return;
+  if (end - start == 2 && (first == QUOTE || first == OPEN_OBJECT)) return;
+  v128.store(start - 32, v128.load(row, PREFIX_END - 32));
+  v128.store(start - 16, v128.load(row, PREFIX_END - 16));
+  addHash(start - prefixLength, end);
+}
+
+const C1: u32 = 0x239b961b;
+const C2: u32 = 0xab0e9789;
+const C3: u32 = 0x38b34ae5;
+const C4: u32 = 0xa1e38b93;
+
+/** Adds the MurmurHash3_x86_128 of [start, end) to the sum; lib/murmur3.ts is the same in words. */
+function addHash(start: usize, end: usize): void {
+  const length = <u32> (end - start);
+  let h1: u32 = 0, h2: u32 = 0, h3: u32 = 0, h4: u32 = 0;
+  let at = start;
+  for (const last = end - 16; at <= last; at += 16) {
+    h1 ^= rotl(load<u32>(at) * C1, 15) * C2;
+    h1 = (rotl(h1, 19) + h2) * 5 + 0x561ccd1b;
+    h2 ^= rotl(load<u32>(at + 4) * C2, 16) * C3;
+    h2 = (rotl(h2, 17) + h3) * 5 + 0x0bcaa747;
+    h3 ^= rotl(load<u32>(at + 8) * C3, 17) * C4;
+    h3 = (rotl(h3, 15) + h4) * 5 + 0x96cd1c35;
+    h4 ^= rotl(load<u32>(at + 12) * C4, 18) * C1;
+    h4 = (rotl(h4, 13) + h1) * 5 + 0x32ac3b17;
+  }
+  // A tail shorter than a block counts as if filled up with zeros: a zero word changes no lane.
+  const rest = <u32> (end - at);
+  if (rest > 12) h4 ^= rotl(firstBytes(at + 12, rest - 12) * C4, 18) * C1;
+  if (rest > 8) h3 ^= rotl(firstBytes(at + 8, rest - 8) * C3, 17) * C4;
+  if (rest > 4) h2 ^= rotl(firstBytes(at + 4, rest - 4) * C2, 16) * C3;
+  if (rest > 0) h1 ^= rotl(firstBytes(at, rest) * C1, 15) * C2;
+  h1 ^= length;
+  h2 ^= length;
+  h3 ^= length;
+  h4 ^= length;
+  h1 += h2 + h3 + h4;
+  h2 = fmix(h2 + h1);
+  h3 = fmix(h3 + h1);
+  h4 = fmix(h4 + h1);
+  h1 = fmix(h1);
+  h1 += h2 + h3 + h4;
+  sum1 += h1;
+  sum2 += h2 + h1;
+  sum3 += h3 + h1;
+  sum4 += h4 + h1;
+}
+
+/** The first `count` of 4 bytes, zeros in place of the others. */
+function firstBytes(at: usize, count: u32): u32 {
+  const word = load<u32>(at);
+  return count >= 4 ? word : word & ((1 << 8 * count) - 1);
+}
+
+function fmix(value: u32): u32 {
+  let h = value;
+  h = (h ^ h >> 16) * 0x85ebca6b;
+  h = (h ^ h >> 13) * 0xc2b2ae35;
+  return h ^ h >> 16;
+}
+
+/** Makes the identity of the sum. */
+function finish(): void {
+  let h1 = sum1 + sum2 + sum3 + sum4;
+  let h2 = fmix(sum2 + h1);
+  let h3 = fmix(sum3 + h1);
+  let h4 = fmix(sum4 + h1);
+  h1 = fmix(h1);
+  h1 += h2 + h3 + h4;
+  store<u32>(KEY, h1);
+  store<u32>(KEY + 4, h2 + h1);
+  store<u32>(KEY + 8, h3 + h1);
+  store<u32>(KEY + 12, h4 + h1);
+}
