@@ -161,11 +161,12 @@ export class Pipeline {
   }
 }
 
+const reader = new LineKeys();
+
 /** Namespace, name, count and message of a line, for the log. */
 function describe(line: Uint8Array): string {
-  const keys = new LineKeys();
-  keys.read(line, 0, line.length - 1);
-  const { start, end } = keys.event;
+  reader.read(line, 0, line.length - 1);
+  const { start, end } = reader.event;
   const event = JSON.parse(new TextDecoder().decode(line.subarray(start, end))) as {
     metadata?: { namespace?: string; name?: string; resourceVersion?: string };
     count?: number;

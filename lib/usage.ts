@@ -23,10 +23,10 @@ Output
                              crashes; a FIFO or stdout may get a line twice after kill -9.
   --sync-interval-ms N *     100. Between two syncs of the destination. Longer spares the disk;
                              power loss then has more lines written again, none lost.
-  --managed-fields drop *    keep. Leave metadata.managedFields out: FIXME of a line.
-  --wrap NAME *              Write {"NAME":{...event...}} in place of the event.
-  --cluster NAME *           With --wrap: {...,"cluster":"NAME"}, so that lines tell their cluster.
-                             These three may change between starts: lines are read back by shape.
+  --managed-fields MODE *    keep. drop leaves out metadata.managedFields, about a third of a line.
+  --wrap NAME *              None. Each line is {"NAME":{...}} with the event in it.
+  --cluster NAME *           None. With --wrap: {"NAME":{...},"cluster":"..."}, for many clusters in
+                             one place. All three may change from start to start: no event repeats.
   --log-level LEVEL *        INFO. DEBUG (a line for each event), INFO, WARNING, ERROR or CRITICAL,
                              to stderr.
 

@@ -14,7 +14,6 @@ const LIVES: { flags: string[]; wrap: string | null; cluster: string | null; dro
   { flags: ["--wrap=k8s", "--cluster=prod"], wrap: "k8s", cluster: "prod", drop: false },
   { flags: ["--wrap", 'a "b"', "--managed-fields=drop"], wrap: 'a "b"', cluster: null, drop: true },
   { flags: ["--managed-fields=drop"], wrap: null, cluster: null, drop: true },
-  { flags: ["--wrap=événement", "--cluster=é"], wrap: "événement", cluster: "é", drop: false },
 ];
 
 Deno.test("Killed and started with other flags for the lines, it repeats and loses no event", async () => {
@@ -29,9 +28,10 @@ Deno.test("Killed and started with other flags for the lines, it repeats and los
       await until("the lines", () => linesIn(destination) >= EVENTS * (life + 1));
       await program.kill();
     }
-    const last = start("--wrap=other");
+    const last = start("--wrap=other", "--log-level=DEBUG");
     server.store.create(sampleEvent("shop", "last.1"));
     await until("the last line", () => Deno.readTextFileSync(destination).includes('"last.1"'));
+    await last.says("DEBUG Written: shop/last.1 at ");
     assertEquals((await last.stop()).code, 0);
 
     const lines = Deno.readTextFileSync(destination).trimEnd().split("\n");
@@ -54,7 +54,7 @@ Deno.test("Killed and started with other flags for the lines, it repeats and los
     const check = await Program.run({ args: ["check", ...where] });
     assertEquals(
       check.stdout.trimEnd().split("\n").at(-1),
-      "All is well: 126 line(s), 126 occurrence(s), none repeated, none torn; 1 generation(s), " +
+      "All is well: 101 line(s), 101 occurrence(s), none repeated, none torn; 1 generation(s), " +
         "no damage.",
     );
   });

@@ -9,7 +9,7 @@ import { EventScan } from "../../lib/event_scan.ts";
 import { identityHex } from "../../lib/identity.ts";
 import { LineKeys } from "../../lib/line_keys.ts";
 import { CLUSTER_NAME_MAX, WRAP_NAME_MAX } from "../../lib/settings.ts";
-import { lineOf, runs, seed } from "./event_oracle.ts";
+import { CORPUS, judgedTree, lineOf, parsed, runs, seed } from "./event_oracle.ts";
 import { readTree, referenceIdentity, type Tree } from "./reference_identity.ts";
 
 const encoder = new TextEncoder();
@@ -168,3 +168,72 @@ Deno.test(`a line in any form is the event's bytes, and is read back (seed=${see
 function withoutSpace(text: string): string {
   return text.replace(/("(?:[^"\\]|\\.)*")|\s/g, (_match, string) => string ?? "");
 }
+
+/** What a line is by docs/FORMAT.md, "Reading lines back": an identity, or a word. */
+function judgedLine(bytes: Uint8Array): string {
+  const json = parsed(bytes);
+  if (!(json?.tree instanceof Map)) return "broken";
+  const isEvent = (tree: Tree) => judgedTree(tree, json.text) !== null;
+  const members = [...json.tree].filter(([name, tree]) => name !== "old_event" && isEvent(tree));
+  const event = isEvent(json.tree) ? json.tree : members.length === 1 ? members[0]![1] : null;
+  return event === null ? "other" : referenceIdentity(event as Map<string, Tree>, "content");
+}
+
+const EVENTS = CORPUS.filter((line) => line.startsWith('{"type"'))
+  .map((line) => line.slice(line.indexOf(":{") + 1, -1));
+const someEvent = fc.constantFrom(...EVENTS);
+const someLine = fc.tuple(someEvent, someEvent, fc.nat()).map(([event, other, n]) =>
+  [
+    event,
+    `{"k8s":${event}}`,
+    `{"k8s":${event},"cluster":"prod"}`,
+    `{"verb":"UPDATED","event":${event},"old_event":${other}}`,
+    `{"old_event":${event},"cluster":"x"}`,
+  ][n % 5]!
+);
+const token = fc.constantFrom(
+  ...[
+    '"',
+    "\\",
+    ",",
+    ":",
+    "{",
+    "}",
+    "}}",
+    " ",
+    "\n",
+    "null",
+    '"a"',
+    ',"cluster":"x"',
+    '"cluster":',
+  ],
+  ...['"metadata":{"resourceVersion":"1"},', '"a":{"metadata":{"resourceVersion":"1"}},', "{}"],
+  ...['"metadata":', '"old_event":', "\\u0063", '"k8s":1,', ',"k8s":{}', "é"],
+);
+// Most changes at the ends of a line, where its wrapper is.
+const change = fc.tuple(fc.oneof(fc.nat(30), fc.integer({ min: -30, max: -1 }), fc.nat()), token)
+  .chain(([at, token]) => fc.nat(12).map((dropped) => ({ at, token, dropped })));
+const changedLine = fc.tuple(someLine, fc.array(change, { maxLength: 3 })).map(([line, changes]) =>
+  changes.reduce((text, { at, token, dropped }) => {
+    const place = at < 0 ? Math.max(0, text.length + at) : at % (text.length + 1);
+    return text.slice(0, place) + token + text.slice(place + (dropped > 6 ? dropped - 6 : 0));
+  }, line).replaceAll("\n", " ")
+);
+
+Deno.test(`a damaged line is what docs/FORMAT.md says of it (seed=${seed})`, () => {
+  const numRuns = runs(6000);
+  const met = { event: 0, other: 0, broken: 0 };
+  const keys = new LineKeys();
+  fc.assert(
+    fc.property(changedLine, (line) => {
+      const bytes = encoder.encode(`}${line}}`);
+      const kind = keys.read(bytes, 1, bytes.length - 1);
+      const found = kind === "event" ? identityHex(keys.lanes.subarray(0, 4)) : kind;
+      assertEquals(found, judgedLine(bytes.subarray(1, -1)));
+      met[kind]++;
+    }),
+    { seed, numRuns },
+  );
+  console.log(JSON.stringify(met));
+  assert(Math.min(...Object.values(met)) > numRuns / 100, JSON.stringify(met));
+});

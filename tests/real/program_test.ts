@@ -246,6 +246,33 @@ testOnServer(
 );
 
 testOnServer(
+  "Killed, and started with a wrapper and without managedFields: the server's bytes, each event once",
+  async (scene) => {
+    const { writer, namespace, output } = scene;
+    const first = await scene.start();
+    await writer.createEvent(namespace, { name: "plain" });
+    await scene.settled(1);
+    await first.kill();
+    await scene.start({ args: ["--wrap=k8s", "--cluster=prod", "--managed-fields=drop"] });
+    const path = `/api/v1/namespaces/${namespace}/events`;
+    const expected: string[] = [];
+    for (const message of ["an <a> & b", "größer"]) {
+      const { metadata } = await writer.createEvent(namespace, { message });
+      const text = await (await writer.fetch("GET", `${path}/${metadata.name}`)).text();
+      const event = text.trimEnd().replace(/,"managedFields":.*?(?=\},"involvedObject":)/, "");
+      assert(event.length < text.length - 100, text);
+      expected.push(`{"k8s":${event},"cluster":"prod"}`);
+    }
+    const own = () => {
+      const lines = Deno.readTextFileSync(output).split("\n").slice(0, -1);
+      return lines.filter((line) => line.includes(`"namespace":"${namespace}"`));
+    };
+    await until("the last line", () => own().includes(expected[1]!));
+    assertEquals(own().slice(1), expected);
+  },
+);
+
+testOnServer(
   "With BATCH_DURATION_SEC=1 and BATCH_COUNT=3 there are 1, 2, 3 and 3 generations, and a LIST " +
     "after that repeats none of 200 events that are still alive",
   async (scene) => {
@@ -328,11 +355,8 @@ testOnServer(
     const rbac = "/apis/rbac.authorization.k8s.io/v1";
     const role = `${namespace}-events`;
     const program = scene.launch({ args: ["--context", "plain"] });
-    await program.says("403");
-    assertStringIncludes(
-      program.stderr,
-      'apiGroups: [""], resources: ["events"], verbs: ["list", "watch"]',
-    );
+    await program.says('apiGroups: [""], resources: ["events"], verbs: ["list", "watch"]');
+    assertStringIncludes(program.stderr, " 403");
     await writer.request("POST", `${rbac}/clusterroles`, {
       metadata: { name: role },
       rules: [{ apiGroups: [""], resources: ["events"], verbs: ["list", "watch"] }],
