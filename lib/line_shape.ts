@@ -40,6 +40,9 @@ export const RESERVED_NAMES: ReadonlySet<string> = new Set([
 ]);
 
 const encoder = new TextEncoder();
+const RESERVED_KEYS = [...RESERVED_NAMES].map((name) => encoder.encode(`"${name}"`));
+/** What stands between the event and the cluster's name. */
+const CLUSTER_MEMBER = encoder.encode(`},"${CLUSTER_FIELD}":`);
 
 /** What stands in front of the event of a line, and what behind it, its newline included. */
 export function aroundEvent({ wrap, cluster }: LineForm): { front: string; back: string } {
@@ -77,9 +80,6 @@ export function scanLine(
   const event = fieldRange(bytes, start, end, names[0]!)!;
   return scan.scan(bytes, event.start, event.end, mode) === null ? event : "other";
 }
-
-const RESERVED_KEYS = [...RESERVED_NAMES].map((name) => encoder.encode(JSON.stringify(name)));
-const CLUSTER_MEMBER = encoder.encode(`},${JSON.stringify(CLUSTER_FIELD)}:`);
 
 /**
  * Where the event stands if the line is `{"NAME":{...}}` or `{"NAME":{...},"cluster":"..."}` as

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { EventScan } from "../../lib/event_scan.ts";
 import { NESTING_MAX } from "../../lib/limits.ts";
+import { type LineForm, PLAIN_LINE } from "../../lib/protocol.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -10,14 +11,17 @@ const PLAIN = '{"kind":"Event","apiVersion":"v1","metadata":{"name":"a","namespa
   '"involvedObject":{"kind":"Pod","name":"p"},"reason":"r","message":"say \\"hi\\"\\n\\u003cb",' +
   '"source":{},"firstTimestamp":null,"count":2,"type":"Normal","series":{"count":2}}';
 
-function verdict(text: string | Uint8Array): { scan: EventScan; reason: string | null } {
+function verdict(
+  text: string | Uint8Array,
+  form: LineForm = PLAIN_LINE,
+): { scan: EventScan; reason: string | null } {
   const bytes = typeof text === "string" ? encoder.encode(text) : text;
-  const scan = new EventScan();
+  const scan = new EventScan(form);
   return { scan, reason: scan.scan(bytes, 0, bytes.length, "content") };
 }
 
-function lineOf(text: string): string {
-  const { scan, reason } = verdict(text);
+function lineOf(text: string, form: LineForm = PLAIN_LINE): string {
+  const { scan, reason } = verdict(text, form);
   assertEquals(reason, null, text);
   const into = new Uint8Array(scan.lineLength + 4).fill(0x7e);
   assertEquals(scan.writeLine(into, 2), scan.lineLength + 2);
@@ -194,4 +198,36 @@ Deno.test("writeLine() keeps whatever some splitter takes for a line end out of 
   );
   const inString = PLAIN.replace("say", "a\u0085 b").replace('"count":2', '"count": 2');
   assertEquals(lineOf(inString), PLAIN.replace("say", "a\\u0085 b") + "\n");
+});
+
+Deno.test("writeLine() leaves managedFields out with a comma, in metadata alone, however they stand", () => {
+  const eventOf = (metadata: string) =>
+    `{"kind":"Event","apiVersion":"v1","metadata":${metadata},"managedFields":[1]}`;
+  for (
+    const [metadata, left] of [
+      ['{"resourceVersion":"1","managedFields":[{"a":{}}]}', '{"resourceVersion":"1"}'],
+      ['{"managedFields":[],"resourceVersion":"1"}', '{"resourceVersion":"1"}'],
+      ['{"uid":"u","managedFields":[],"resourceVersion":"1"}', '{"uid":"u","resourceVersion":"1"}'],
+      ['{"managedFields":[],"resourceVersion":"1","managedFields":[]}', '{"resourceVersion":"1"}'],
+      ['{"managedFields":[],"managedFields":1,"resourceVersion":"1"}', '{"resourceVersion":"1"}'],
+      ['{"\\u006danagedFields":[],"resourceVersion":"1"}', '{"resourceVersion":"1"}'],
+      [
+        '{"uid":"u" , "managedFields": [] , "resourceVersion":"1"}',
+        '{"uid":"u" , "resourceVersion":"1"}',
+      ],
+      ['{"resourceVersion":"1","labels":{"managedFields":""}}', null],
+    ] as const
+  ) {
+    const line = lineOf(eventOf(metadata), { ...PLAIN_LINE, managedFields: "drop" });
+    assertEquals(line, eventOf(left ?? metadata) + "\n");
+  }
+});
+
+Deno.test("writeLine() puts an event into a wrapper, from a LIST as from a WATCH", () => {
+  const wrapper = { managedFields: "keep", wrap: 'a"\u2028', cluster: "prod\n" } as const;
+  const expected = `{"a\\"\\u2028":${PLAIN},"cluster":"prod\\n"}\n`;
+  assertEquals(lineOf(PLAIN, wrapper), expected);
+  assertEquals(lineOf(PLAIN.replace('"kind":"Event","apiVersion":"v1",', ""), wrapper), expected);
+  const own = { ...wrapper, cluster: null };
+  assertEquals(lineOf(PLAIN, own), `{"a\\"\\u2028":${PLAIN}}\n`);
 });

@@ -51,9 +51,7 @@ export interface EndOptions {
   clientTimes?: Partial<ClientTimes>;
   credentials?: Credentials;
   buffers?: number;
-  start?: Partial<
-    Pick<Extract<ToWatch, { type: "start" }>, "identity" | "bothIdentities" | "line">
-  >;
+  start?: Partial<Pick<Extract<ToWatch, { type: "start" }>, "identity" | "bothIdentities">>;
 }
 
 /** A watch of all namespaces that goes on from a position. */
