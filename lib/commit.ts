@@ -17,7 +17,8 @@
  * Commit.written}.
  */
 
-import type { CheckpointFile, WatchState } from "./checkpoint.ts";
+import type { CheckpointFile } from "./checkpoint.ts";
+import type { CommitOptions } from "./commit_options.ts";
 import type { FileDestination } from "./file_destination.ts";
 import { carryOver } from "./carry_over.ts";
 import { Exclusive } from "./exclusive.ts";
@@ -30,25 +31,9 @@ import { log } from "./log.ts";
 import { PathWatch } from "./path_watch.ts";
 import { Pending } from "./pending.ts";
 import { type Destination, fileOf, offsetOf, reopenDestination } from "./destination.ts";
-import { type IdentityMode, LANES_OF, type Position } from "./protocol.ts";
+import { LANES_OF, type Position } from "./protocol.ts";
 import type { Ring } from "./ring.ts";
 import { Abandoned, surely, untilItWorks } from "./trouble.ts";
-
-/** What a commit needs to know. */
-export interface CommitOptions {
-  identity: IdentityMode;
-  syncIntervalMs: number;
-  /** Names of the watches, in the order of their positions. */
-  watches: Omit<WatchState, "position">[];
-  /** Where they stand at the start; null = nothing is known yet. */
-  positions: (Position | null)[];
-  /** Opens the destination as its path is now. */
-  openDestination: () => Promise<Destination>;
-  /** Called with what ends the process. */
-  onFatal: (error: unknown) => void;
-  /** Called when a new occurrence closed a generation. */
-  onGenerationClosed: () => void;
-}
 
 /** An offset of the destination and the positions that belong to it. */
 type Mark = { offset: number; positions: (Position | null)[] };
@@ -243,12 +228,15 @@ export class Commit {
     this.#ring.add(keys, at + this.lanes);
   }
 
-  /** Makes durable what was kept, then deletes the generations. No event may be met meanwhile. */
-  drop(leaving: ReadonlySet<Generation>): Promise<void> {
-    return this.#operations.run(async () => {
-      await this.#checkpoint(false);
-      this.#ring.drop(leaving);
-    });
+  /**
+   * Makes durable what was kept and where the watches stand, then deletes the generations. No event
+   * may be met meanwhile. @throws Abandoned
+   */
+  async drop(leaving: ReadonlySet<Generation>): Promise<void> {
+    while (!await this.#operations.run(() => this.#dropNow(leaving))) {
+      if (this.abandon.aborted) throw new Abandoned();
+      await this.ready();
+    }
   }
 
   /**
@@ -350,6 +338,18 @@ export class Commit {
 
   #flushRing(): Promise<void> {
     return untilItWorks(this.#io, "write the ring", this.abandon, () => this.#ring.writeDirty());
+  }
+
+  /**
+   * False while the destination's file has no name: its checkpoint keeps to older positions, and a
+   * WATCH that resumed there after a kill would show again what only these generations know.
+   */
+  async #dropNow(leaving: ReadonlySet<Generation>): Promise<boolean> {
+    const positions = this.#dealt;
+    await this.#checkpoint(false);
+    const isWhole = this.#durable.positions === positions;
+    if (isWhole) this.#ring.drop(leaving);
+    return isWhole;
   }
 
   /** After a sync: is the file still what the path leads to? */

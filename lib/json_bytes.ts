@@ -6,7 +6,7 @@
  */
 
 import { type JsonTree, parseTree } from "./json_tree.ts";
-import { NESTING_MAX } from "./limits.ts";
+import { EXCERPT_BYTES_MAX, NESTING_MAX } from "./limits.ts";
 
 /** Bytes of JSON's grammar. */
 export const QUOTE = 0x22;
@@ -279,8 +279,13 @@ export function printable(text: string): string {
   });
 }
 
-/** The first 200 bytes of [start, end) for a log: printable, bad UTF-8 replaced, `...` if cut. */
-export function excerpt(bytes: Uint8Array, start: number, end: number): string {
-  const cut = Math.min(end, start + 200);
+/** The first bytes of [start, end) for a log: printable, bad UTF-8 replaced, `...` if cut. */
+export function excerpt(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  bytesMax: number = EXCERPT_BYTES_MAX,
+): string {
+  const cut = Math.min(end, start + bytesMax);
   return printable(lenientUtf8.decode(bytes.subarray(start, cut))) + (cut < end ? "..." : "");
 }

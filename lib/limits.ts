@@ -22,10 +22,19 @@ export const POOL_BUFFERS = 8;
 
 /**
  * Longest line, bytes. client-go gives up at 16 MiB for one object (streaming.go); etcd takes
- * 1.5 MiB, which JSON's \u00XX may make 9 MiB. More is no Event: a WATCH is ended and resumed, from
- * a LIST after the third time; in a LIST it is left out with an error, and what follows it comes.
+ * 1.5 MiB, which JSON's \u00XX may make 9 MiB. More is no Event: it ends a WATCH or a LIST, and if
+ * it comes again in the next one it is left out, is said, and what follows it comes.
  */
 export const LINE_BYTES_MAX = 16 * 1024 * 1024;
+
+/** Bytes of a line too long that are read to find its end. Where none comes, the WATCH ends. */
+export const LINE_SKIPPED_BYTES_MAX = 8 * LINE_BYTES_MAX;
+
+/** So much of a line too long tells it from others, bytes: name and version of an event. */
+export const LINE_BEGINNING_BYTES = 1024;
+
+/** Lines too long that are known again. With more, their WATCH goes on at a LIST's version. */
+export const LINES_TOO_LONG_MAX = 100;
 
 /**
  * Bytes of a line that `check` keeps; what is beyond them is only counted. No line of ours is
@@ -70,6 +79,9 @@ export const LIST_VALUE_BYTES_MAX = 1024 * 1024;
  * ERROR in the log, so that it does not keep the others from being listed for ever.
  */
 export const LIST_BAD_ITEM_TRIES = 2;
+
+/** Longest beginning of a line or item that is put into a message, bytes; the rest is cut off. */
+export const EXCERPT_BYTES_MAX = 200;
 
 /** Longest text of a server that is put into a message, characters; the rest is cut off. */
 export const SERVER_TEXT_MAX = 500;

@@ -12,10 +12,11 @@
 
 import { ApiFailure, isVersionRefused } from "./api_failure.ts";
 import { sleep } from "./backoff.ts";
-import { VERSION_CUTS_MAX, VERSION_FAILURES_MAX } from "./limits.ts";
+import { LINES_TOO_LONG_MAX, VERSION_CUTS_MAX, VERSION_FAILURES_MAX } from "./limits.ts";
 import { ListLoop } from "./list_loop.ts";
 import { compareRv } from "./position.ts";
 import { Outage, seconds, Stopped, type WatchContext } from "./watch_context.ts";
+import type { LineTooLong } from "./watch_lines.ts";
 import { WatchPass, type WatchReport, type WatchStart } from "./watch_pass.ts";
 
 /** Where the next WATCH begins: at P, the last version, `passed`, or the version of a LIST. */
@@ -49,6 +50,8 @@ export class Reflector {
   #isBaseOld = false;
   /** Why the next WATCH has to begin at the version of a LIST; null = nothing is missed by it. */
   #gapReason: string | null = null;
+  /** Lines too long by their beginnings, and whether they were said. */
+  readonly #tooLong = new Map<string, boolean>();
   #withBookmarks = true;
   #hasBegun = false;
   #pass: WatchPass | null = null;
@@ -145,6 +148,7 @@ export class Reflector {
       onAccepted: () => this.#accepted(start),
       onHealthy: () => this.#outage.worked(this.#what),
       onDoubt: (reason) => this.#lists.owe(reason),
+      onTooLong: (line) => this.#isLeftOut(line),
       onOtherHistory: (reason) => this.#missed(Date.now(), `${reason} (etcd restored?)`),
     });
     this.#pass = pass;
@@ -270,6 +274,31 @@ export class Reflector {
     this.#rung = this.#nextRung();
     this.#isFresh = true;
     this.#gapReason = reason;
+  }
+
+  /**
+   * A line too long may be a fault of the connection (line ends that were lost), and is right when
+   * it comes again. If not, it is said once, and left out wherever it comes.
+   */
+  #isLeftOut({ message, beginning }: LineTooLong): boolean {
+    const isSaid = this.#tooLong.get(beginning);
+    if (isSaid === undefined) {
+      const [oldest] = this.#tooLong.keys();
+      if (this.#tooLong.size === LINES_TOO_LONG_MAX) this.#tooLong.delete(oldest!);
+      this.#tooLong.set(beginning, false);
+      return false;
+    }
+    if (!isSaid) {
+      this.#tooLong.set(beginning, true);
+      const reason = message.replace(
+        /^A line of the watch is/,
+        "a line of the watch is left out, as it is",
+      );
+      this.#missed(Date.now(), reason);
+      // As it may be shorter by now, or several events.
+      this.#lists.owe(reason);
+    }
+    return true;
   }
 
   /** Nobody can tell what happened between the last sign of life and `toMs`. */

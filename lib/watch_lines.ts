@@ -18,10 +18,26 @@ import {
   startsWith,
 } from "./json_bytes.ts";
 import { JsonNumber, type JsonTree } from "./json_tree.ts";
-import { LINE_BYTES_MAX, NESTING_MAX } from "./limits.ts";
+import {
+  LINE_BEGINNING_BYTES,
+  LINE_BYTES_MAX,
+  LINE_SKIPPED_BYTES_MAX,
+  NESTING_MAX,
+} from "./limits.ts";
 import type { IdentityMode } from "./protocol.ts";
 
 const LINE_FEED = 0x0a;
+
+/** A line, also an unfinished one, is longer than may be. */
+export class LineTooLong extends FormatError {
+  /** What tells it from others: its first bytes, printable. */
+  readonly beginning: string;
+
+  constructor(message: string, beginning: string) {
+    super(message);
+    this.beginning = beginning;
+  }
+}
 
 /**
  * Splits a stream into lines: room() and the read, fill(), then next() until it says false.
@@ -40,6 +56,8 @@ export class WatchLines {
   #lineStart = 0;
   #searched = 0;
   #rest = 0;
+  /** Bytes of the line that is being left out; null = none is. */
+  #skipped: number | null = null;
 
   /**
    * @param lineBytesMax longest line, bytes without its `\n`
@@ -78,9 +96,10 @@ export class WatchLines {
   /**
    * Finds the next whole line; false where more bytes are needed.
    *
-   * @throws FormatError where a line, also an unfinished one, is longer than lineBytesMax
+   * @throws LineTooLong where a line, also an unfinished one, is longer than lineBytesMax
    */
   next(): boolean {
+    if (this.#skipped !== null && !this.#skip(this.#skipped)) return false;
     const { bytes } = this.#window;
     const isNew = this.#searched === this.#lineStart && this.#searched < bytes.length;
     this.scanned = isNew ? this.#scanLine(bytes) : null;
@@ -89,8 +108,9 @@ export class WatchLines {
     const lineEnd = at < 0 ? bytes.length : at;
     if (lineEnd - this.#lineStart > this.#lineBytesMax) {
       const start = excerpt(bytes, this.#lineStart, lineEnd);
-      throw new FormatError(
+      throw new LineTooLong(
         `A line of the watch is longer than ${this.#lineBytesMax} bytes; it begins ${start}`,
+        excerpt(bytes, this.#lineStart, lineEnd, LINE_BEGINNING_BYTES),
       );
     }
     this.#searched = lineEnd;
@@ -119,6 +139,37 @@ export class WatchLines {
       return line;
     }
     return null;
+  }
+
+  /**
+   * As next(), but a line that is too long is passed over up to its end where `isLeftOut` says so.
+   * Nothing of it is kept.
+   *
+   * @throws LineTooLong where it says no; FormatError where that line has no end
+   */
+  nextBut(isLeftOut: (line: LineTooLong) => boolean): boolean {
+    for (;;) {
+      try {
+        return this.next();
+      } catch (error) {
+        if (!(error instanceof LineTooLong) || !isLeftOut(error)) throw error;
+        this.#skipped = 0;
+      }
+    }
+  }
+
+  /** Passes over what there is of the line; whether that was its end. @throws FormatError */
+  #skip(before: number): boolean {
+    const { bytes } = this.#window;
+    const at = bytes.indexOf(LINE_FEED, this.#lineStart);
+    const end = at < 0 ? bytes.length : at + 1;
+    this.#skipped = at < 0 ? before + end - this.#lineStart : null;
+    this.#lineStart = this.#searched = end;
+    if (at >= 0) this.#rest = bytes.length - end;
+    if (before > LINE_SKIPPED_BYTES_MAX) {
+      throw new FormatError(`A line of the watch does not end within ${before} bytes`);
+    }
+    return at >= 0;
   }
 }
 

@@ -16,7 +16,13 @@ import { FormatError } from "./json_bytes.ts";
 import { BOOKMARKS_TOLD_MAX } from "./limits.ts";
 import { StallCheck } from "./stall_check.ts";
 import { Intake, selectorQuery, Stopped, type WatchContext } from "./watch_context.ts";
-import { readWatchLine, type WatchLine, WatchLines, type WatchStatus } from "./watch_lines.ts";
+import {
+  LineTooLong,
+  readWatchLine,
+  type WatchLine,
+  WatchLines,
+  type WatchStatus,
+} from "./watch_lines.ts";
 
 /** How a WATCH that had begun came to its end. */
 export type WatchEnd =
@@ -24,7 +30,7 @@ export type WatchEnd =
   | { how: "closed" }
   /** The server cannot go on from this resourceVersion: it is compacted, or not yet reached. */
   | { how: "refused"; failure: ApiFailure }
-  /** The connection broke, or was overdue: whatever came by it, it says nothing of the version. */
+  /** It broke, was overdue or had a line too long: which says nothing of the version. */
   | { how: "cut"; failure: ApiFailure }
   /** Anything else: an ERROR, or a line that is not understood. */
   | { how: "broken"; failure: ApiFailure }
@@ -62,6 +68,8 @@ export interface WatchHooks {
   onHealthy(): void;
   /** Continuity is in doubt, for this reason: a LIST is owed. */
   onDoubt(reason: string): void;
+  /** A line is too long: it is left out where this is true, else the watch ends. */
+  onTooLong(line: LineTooLong): boolean;
   /** The first event is not the witness: the history before it was not shown. */
   onOtherHistory(reason: string): void;
 }
@@ -221,6 +229,8 @@ export class WatchPass {
       if (stop.aborted) throw new Stopped();
       if (this.#isDiscarded) return { how: "discarded" };
       if (this.#stalled !== null) return { how: "stalled", failure: this.#stalled };
+      // Another version would not make it shorter.
+      if (error instanceof LineTooLong) return this.#cutOff(new ApiFailure(error.message));
       if (error instanceof FormatError) return broken(error.message);
       if (error instanceof ApiFailure) return this.#cutOff(error);
       throw error;
@@ -232,7 +242,7 @@ export class WatchPass {
     const { writer, identity } = this.#context;
     const lines = this.#lines;
     const { scan, other, otherIdentity } = this.#intake;
-    while (lines.next()) {
+    while (this.#nextLine()) {
       const { bytes, start, end } = lines;
       const line = lines.scanned ?? readWatchLine(scan, bytes, start, end, identity);
       switch (line.type) {
@@ -257,6 +267,14 @@ export class WatchPass {
       }
     }
     return null;
+  }
+
+  /** Finds the next whole line that is not too long; false where more bytes are needed. */
+  #nextLine(): boolean {
+    return this.#lines.nextBut((line) => {
+      this.#accepted();
+      return this.#hooks.onTooLong(line);
+    });
   }
 
   /** The first event answers the question whether this is still the same history. */

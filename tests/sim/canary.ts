@@ -126,8 +126,9 @@ export const BREAKAGES: readonly Breakage[] = [
   {
     name: "generations are deleted before the checkpoint",
     file: "commit.ts",
-    from: "      await this.#checkpoint(false);\n      this.#ring.drop(leaving);",
-    to: "      this.#ring.drop(leaving);\n      await this.#checkpoint(false);",
+    from: "    const positions = this.#dealt;\n    await this.#checkpoint(false);\n",
+    to: "    const positions = this.#dealt;\n    this.#ring.drop(leaving);\n" +
+      "    await this.#checkpoint(false);\n    leaving = new Set();\n",
   },
   {
     name: "what is still alive is forgotten with its generation",

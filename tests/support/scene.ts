@@ -7,6 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { CLIENT_TIMES, type ClientTimes } from "../../lib/api_client.ts";
 import { BatchReader } from "../../lib/batch.ts";
+import type { Gap } from "../../lib/gap.ts";
 import type { Io } from "../../lib/io.ts";
 import { BATCH_BYTES, POOL_BUFFERS } from "../../lib/limits.ts";
 import { type FromWatch, PLAIN_LINE, type ToWatch } from "../../lib/protocol.ts";
@@ -60,6 +61,7 @@ export class Scene {
   readonly server: FakeApiServer;
   /** What the watch isolate said: level and text. */
   readonly logs: string[] = [];
+  readonly gaps: Gap[] = [];
   readonly #path: string;
   readonly #folder: string;
   readonly #options: SceneOptions;
@@ -197,6 +199,8 @@ export class Scene {
     switch (message.type) {
       case "log":
         return void this.logs.push(`${message.level} ${message.text}`);
+      case "gap":
+        return void this.gaps.push(message.gap);
       case "listed":
         return recorder.listed(message.request);
       case "batch": {

@@ -1,6 +1,7 @@
-import { assert, assertEquals, assertGreater } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert";
 import type { Io } from "../../lib/io.ts";
 import { realIo } from "../../lib/real_io.ts";
+import { Abandoned } from "../../lib/trouble.ts";
 import { linesOf, Rig, sampleEvent, storedCheckpoint } from "../support/rig.ts";
 import { until, withTempFolder } from "../support/temp.ts";
 
@@ -301,6 +302,103 @@ Deno.test("Events that are still alive outlive the generations that are dropped"
     await again.feed(alive);
     await again.stop();
     assertEquals(linesOf(`${folder}/events.jsonl`).length, 53);
+  });
+});
+
+Deno.test("No generation is dropped while the destination's file is deleted: a kill repeats nothing", async () => {
+  await withTempFolder(async (folder) => {
+    const path = `${folder}/events.jsonl`;
+    const clock = { ms: 1_800_000_000_000 };
+    let syncing: Promise<void> | null = null;
+    const io: Io = {
+      ...realIo,
+      nowMs: () => clock.ms,
+      open(opened, options) {
+        const file = realIo.open(opened, options);
+        if (opened !== path) return file;
+        const sync = file.sync.bind(file);
+        file.sync = async () => {
+          await syncing;
+          await sync();
+        };
+        return file;
+      },
+    };
+    const options = { io, batchCount: 2, batchDurationSec: 60, syncIntervalMs: 10_000 };
+    const at = (rv: string) => [{ rv, witness: null, previous: rv, highest: rv, listOwed: false }];
+    const rig = await Rig.start(folder, options);
+    const old = sampleEvent(1);
+    await rig.feed([old], at("5001"));
+    await rig.commit.sync();
+    for (let hour = 1; hour <= 3; hour++) {
+      clock.ms += 61_000;
+      await rig.feed([sampleEvent(1000 + hour)], at(`${6000 + hour}`));
+      const slow = Promise.withResolvers<void>();
+      if (hour === 3) syncing = slow.promise;
+      const synced = rig.commit.sync();
+      // It is annotated, then deleted: a WATCH from 6003 shows it again, no LIST does.
+      if (hour === 3) await rig.feed([old], at("7000"));
+      slow.resolve();
+      await synced;
+    }
+    assertEquals(rig.requests, [1]);
+    Deno.removeSync(path);
+    const generations = rig.ring.generations.length;
+    const dropped = rig.commit.drop(new Set(rig.ring.due()));
+    await until("it is found deleted", () => !rig.commit.isReady);
+    await rig.commit.checkpoint();
+    assertEquals(rig.ring.generations.length, generations);
+    await rig.kill();
+    await assertRejects(() => dropped, Abandoned);
+    // The file's lines are gone with it; what recovery says of the position is what is asked for.
+    const again = await Rig.start(folder, options);
+    assertEquals(again.positions[0]?.rv, "6003");
+    await again.feed([old]);
+    await again.stop();
+    assertEquals(linesOf(path), []);
+  });
+});
+
+Deno.test("Generations that wait for a deleted destination are dropped when it is made again", async () => {
+  await withTempFolder(async (folder) => {
+    const path = `${folder}/events.jsonl`;
+    const clock = { ms: 1_800_000_000_000 };
+    const io = { ...realIo, nowMs: () => clock.ms };
+    const rig = await Rig.start(folder, { io, batchCount: 2, batchDurationSec: 60 });
+    for (let hour = 0; hour <= 3; hour++) {
+      clock.ms += 61_000;
+      await rig.feed([sampleEvent(hour)]);
+      await rig.commit.sync();
+    }
+    Deno.removeSync(path);
+    await rig.feed([sampleEvent(0)]); // Known, but the positions move.
+    const dropped = rig.listed(1);
+    await until("it is found deleted", () => !rig.commit.isReady);
+    assertEquals(rig.ring.generations.length, 4);
+    await rig.commit.switchFile();
+    await dropped;
+    assertEquals(rig.ring.generations.length < 4, true);
+    await rig.stop();
+  });
+});
+
+Deno.test("A stop while generations wait for a deleted destination ends at once, and drops none", async () => {
+  await withTempFolder(async (folder) => {
+    const path = `${folder}/events.jsonl`;
+    const clock = { ms: 1_800_000_000_000 };
+    const io = { ...realIo, nowMs: () => clock.ms };
+    const rig = await Rig.start(folder, { io, batchCount: 2, batchDurationSec: 60 });
+    for (let hour = 0; hour <= 3; hour++) {
+      clock.ms += 61_000;
+      await rig.feed([sampleEvent(hour)]);
+      await rig.commit.sync();
+    }
+    Deno.removeSync(path);
+    await rig.feed([sampleEvent(0)]); // Known, but the positions move.
+    const dropped = rig.commit.drop(new Set(rig.ring.due()));
+    await until("it is found deleted", () => !rig.commit.isReady);
+    await Promise.all([rig.stop(), assertRejects(() => dropped, Abandoned)]);
+    assertEquals(rig.ring.generations.length, 4);
   });
 });
 

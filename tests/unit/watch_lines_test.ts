@@ -2,7 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { EventScan } from "../../lib/event_scan.ts";
 import { identityHex } from "../../lib/identity.ts";
 import { FormatError } from "../../lib/json_bytes.ts";
-import { NESTING_MAX, WINDOW_BYTES } from "../../lib/limits.ts";
+import { LINE_SKIPPED_BYTES_MAX, NESTING_MAX, WINDOW_BYTES } from "../../lib/limits.ts";
 import { readWatchLine, type WatchLine, WatchLines } from "../../lib/watch_lines.ts";
 import { feed } from "../property/byob.ts";
 
@@ -208,6 +208,43 @@ Deno.test("WatchLines grows its window for a giant line and shrinks it afterward
   assertEquals(found, ["a", giant, "b"]);
   assert(widest >= giant.length && widest <= 3 * giant.length, `${widest}`);
   assertEquals(lines.room().length, WINDOW_BYTES - 1);
+});
+
+Deno.test("WatchLines leaves out a line that is too long, in any chunks, and goes on behind it (fault 34)", () => {
+  for (const size of [101, 5000, 300 * 1024]) {
+    for (const chunk of [1, 7, 4096, 1 << 20]) {
+      if (size / chunk > 10_000) continue;
+      const lines = new WatchLines(100);
+      const text = `first\n{"name":"huge","${"x".repeat(size)}\nsecond\n\nthird`;
+      const found: string[] = [];
+      const tooLong: string[] = [];
+      for (let at = 0; at < text.length; at += chunk) {
+        feed(lines, encoder.encode(text.slice(at, at + chunk)), () => {
+          const next = () =>
+            lines.nextBut(({ beginning }) => {
+              tooLong.push(beginning);
+              return true;
+            });
+          while (next()) found.push(decoder.decode(lines.bytes.subarray(lines.start, lines.end)));
+        });
+      }
+      assertEquals(found, ["first", "second", ""]);
+      assertEquals(tooLong.length, 1);
+      assert(tooLong[0]!.startsWith('{"name":"huge","xxx'));
+      assertEquals(lines.rest, "third".length);
+    }
+  }
+});
+
+Deno.test("WatchLines gives up on a line that has no end (fault 34)", () => {
+  const lines = new WatchLines(WINDOW_BYTES);
+  const part = new Uint8Array(WINDOW_BYTES).fill(0x78);
+  const feedAll = () => {
+    for (let bytes = 0; bytes <= LINE_SKIPPED_BYTES_MAX + 3 * part.length; bytes += part.length) {
+      feed(lines, part, () => lines.nextBut(() => true));
+    }
+  };
+  assertThrows(feedAll, FormatError, "does not end");
 });
 
 Deno.test("WatchLines takes a line of the longest length and throws at one byte more (fault 34; check 4.2.11)", () => {

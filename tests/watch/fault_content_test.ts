@@ -2,7 +2,7 @@
  * Odd contents: each event is one valid line, or said to be left out; nothing waits behind it.
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { realIo } from "../../lib/real_io.ts";
 import { statusAnswer } from "../fake/faults.ts";
 import { sampleEvent } from "../fake/sample.ts";
@@ -24,14 +24,44 @@ Deno.test("fault 34: a line over the longest, in WATCH and LIST, is said, and al
     server.store.create(sampleEvent("a", "before"));
     server.store.create(sampleEvent("a", "huge", { message: "x".repeat(LINE_BYTES_MAX) }));
     server.store.create(sampleEvent("a", "later"));
+    // What is overwritten comes by the watch alone, behind the line that is left out.
+    server.store.repeat("a", "later");
+    server.store.repeat("a", "later");
     await scene.complete(() => tooLong(server));
-    assert(scene.logged("A line of the watch is longer than 100000 bytes").length >= 3);
+    assertEquals(scene.logged("A line of the watch is longer than 100000 bytes").length, 1);
+    assertEquals(scene.gaps.length, 1);
+    assertMatch(
+      scene.gaps[0]!.why,
+      /^a line of the watch is left out, as it is longer than 100000 bytes.*"huge"/,
+    );
     const [said] = scene.logged("It is left out");
     assert(said?.startsWith("ERROR LIST /api/v1/events: an item is no event"), said);
     assert(said?.includes('longer than 100000 bytes): {"metadata":{"name":"huge"'), said);
     server.store.create(sampleEvent("a", "last"));
     await scene.complete(() => tooLong(server));
-    assertEquals(scene.lines().length, 3);
+    assertEquals(scene.lines().length, 5);
+    // It comes again wherever a watch resumes before it, and is not said again.
+    server.dropConnections("reset");
+    await until("a watch", () => server.watches.length > 0);
+    server.store.create(sampleEvent("a", "the very last"));
+    await scene.complete(() => tooLong(server));
+    assertEquals(scene.gaps.length, 1);
+    scene.assertUnhurried();
+  });
+});
+
+Deno.test("fault 34: more lines over the longest than versions are given tries: all others come", async () => {
+  await withScene({ times: { lineBytesMax: LINE_BYTES_MAX } }, async (scene, server) => {
+    await scene.complete();
+    await until("a watch", () => server.watches.length === 1);
+    for (let i = 0; i < 5; i++) {
+      server.store.create(sampleEvent("a", `huge-${i}`, { message: "x".repeat(LINE_BYTES_MAX) }));
+    }
+    server.store.create(sampleEvent("a", "later"));
+    server.store.repeat("a", "later");
+    server.store.delete("a", "later");
+    await scene.complete(() => tooLong(server));
+    assertEquals(scene.gaps.length, 5);
     scene.assertUnhurried();
   });
 });
