@@ -379,6 +379,9 @@ const C2: u32 = 0xab0e9789;
 const C3: u32 = 0x38b34ae5;
 const C4: u32 = 0xa1e38b93;
 
+/** The index of each byte of a block. */
+const COUNTING = i8x16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+
 /** Adds the MurmurHash3_x86_128 of [start, end) to the sum; lib/murmur3.ts is the same in words. */
 function addHash(start: usize, end: usize): void {
   const length = <u32> (end - start);
@@ -395,11 +398,12 @@ function addHash(start: usize, end: usize): void {
     h4 = (rotl(h4, 13) + h1) * 5 + 0x32ac3b17;
   }
   // A tail shorter than a block counts as if filled up with zeros: a zero word changes no lane.
-  const rest = <u32> (end - at);
-  if (rest > 12) h4 ^= rotl(firstBytes(at + 12, rest - 12) * C4, 18) * C1;
-  if (rest > 8) h3 ^= rotl(firstBytes(at + 8, rest - 8) * C3, 17) * C4;
-  if (rest > 4) h2 ^= rotl(firstBytes(at + 4, rest - 4) * C2, 16) * C3;
-  if (rest > 0) h1 ^= rotl(firstBytes(at, rest) * C1, 15) * C2;
+  const isTail = i8x16.lt_u(COUNTING, i8x16.splat(<i8> (end - at)));
+  const tail = v128.and(v128.load(at), isTail);
+  h1 ^= rotl<u32>(i32x4.extract_lane(tail, 0) * C1, 15) * C2;
+  h2 ^= rotl<u32>(i32x4.extract_lane(tail, 1) * C2, 16) * C3;
+  h3 ^= rotl<u32>(i32x4.extract_lane(tail, 2) * C3, 17) * C4;
+  h4 ^= rotl<u32>(i32x4.extract_lane(tail, 3) * C4, 18) * C1;
   h1 ^= length;
   h2 ^= length;
   h3 ^= length;
@@ -414,12 +418,6 @@ function addHash(start: usize, end: usize): void {
   sum2 += h2 + h1;
   sum3 += h3 + h1;
   sum4 += h4 + h1;
-}
-
-/** The first `count` of 4 bytes, zeros in place of the others. */
-function firstBytes(at: usize, count: u32): u32 {
-  const word = load<u32>(at);
-  return count >= 4 ? word : word & ((1 << 8 * count) - 1);
 }
 
 function fmix(value: u32): u32 {
