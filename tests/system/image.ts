@@ -147,7 +147,7 @@ export class Container {
   }
 
   /** Waits until `holds`; fails with the log where it ends, or after 30 s. */
-  async until(what: string, holds: () => boolean): Promise<void> {
+  async until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
     try {
       await until(what, () => {
         if (this.#isOver) throw new Error(`The container ended before: ${what}`);
