@@ -23,7 +23,7 @@ export interface Alert {
 export interface Panel {
   title: string;
   type: string;
-  targets?: { expr: string }[];
+  targets?: { expr: string; legendFormat: string }[];
 }
 
 /** promtool or prometheus; null where Debian's package is not to be had. */
@@ -42,20 +42,30 @@ export function panels(): Panel[] {
   return JSON.parse(Deno.readTextFileSync(DASHBOARD)).panels;
 }
 
+/** A query as Prometheus takes it. */
+export interface Query {
+  /** Of its panel. */
+  title: string;
+  expr: string;
+  legend: string;
+}
+
 /**
- * The dashboard's queries as Prometheus takes them.
+ * The dashboard's queries.
  *
  * @param values of its variables, by their names
+ * @throws Error where one uses another variable
  */
-export function queries(values: Record<string, string>): { title: string; expr: string }[] {
+export function queries(values: Record<string, string>): Query[] {
   return panels().flatMap(({ title, targets = [] }) =>
-    targets.map(({ expr }) => ({
+    targets.map(({ expr, legendFormat }) => ({
       title,
       expr: expr.replaceAll(/\$(\w+)/g, (_, name) => {
         const value = values[name];
         if (value === undefined) throw new Error(`"${title}" uses $${name}, which is no variable`);
         return value;
       }),
+      legend: legendFormat,
     }))
   );
 }
