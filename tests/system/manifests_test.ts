@@ -177,6 +177,26 @@ Deno.test(
   }),
 );
 
+Deno.test(
+  needing(helm, HELM_HOW, "the PodMonitor finds the pod; without metrics no probe", (helm) => {
+    const monitored = helmed(helm, ["--set=metrics.podMonitor.enabled=true"]);
+    const monitor = monitored.map(({ object }) => object).find(({ kind }) => kind === "PodMonitor");
+    const { selector, podMetricsEndpoints } = monitor?.spec as {
+      selector: { matchLabels: Record<string, string> };
+      podMetricsEndpoints: { port: string }[];
+    };
+    const { metadata, spec } = podOf(monitored);
+    assertEquals(metadata, { labels: selector.matchLabels });
+    const { ports } = spec.containers[0];
+    assertEquals(podMetricsEndpoints.map(({ port }) => port), ports.map(({ name }) => name));
+
+    const flags = ["--set=metrics.podMonitor.enabled=true", "--set=metrics.enabled=false"];
+    const [container] = podOf(helmed(helm, flags)).spec.containers;
+    assertEquals(Object.keys(container).filter((key) => /Probe$|^ports$/.test(key)), []);
+    assert(!container.env.some(({ name }) => name.includes("METRICS")));
+  }),
+);
+
 Deno.test(needing(
   helm === null || server === null || "how" in parts ? null : { helm, server, parts },
   helm === null ? HELM_HOW : server === null ? API_SERVER_HOW : "how" in parts ? parts.how : "",
