@@ -9,6 +9,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { type ApiServerAccess, sharedApiServer } from "../real/api_server.ts";
 import { API_SERVER_HOW } from "../real/assets.ts";
 import { EventWriter, RequestRefused } from "../real/event_writer.ts";
+import { recipe } from "../support/recipes.ts";
 import { needing } from "../support/skip.ts";
 import { withTempFolder } from "../support/temp.ts";
 import { imageParts } from "./image.ts";
@@ -196,6 +197,27 @@ Deno.test(
     assert(!container.env.some(({ name }) => name.includes("METRICS")));
   }),
 );
+
+Deno.test(needing(
+  helm !== null && server !== null ? { helm, server } : null,
+  helm === null ? HELM_HOW : API_SERVER_HOW,
+  "the containers that docs/RECIPES.md puts beside it may exist where pods are restricted",
+  async ({ helm, server }) => {
+    using writer = new EventWriter(server);
+    const name = "manifests-sidecars";
+    const labels = { "pod-security.kubernetes.io/enforce": "restricted" };
+    await writer.request("POST", "/api/v1/namespaces", { metadata: { name, labels } });
+    await withTempFolder(async (folder) => {
+      await Deno.writeTextFile(`${folder}/values.yaml`, recipe("values.yaml"));
+      const { spec } = podOf(helmed(helm, [`--values=${folder}/values.yaml`]));
+      assertEquals(spec.containers.length, 3);
+      await writer.request("POST", `/api/v1/namespaces/${name}/pods?dryRun=All`, {
+        metadata: { name: "pod" },
+        spec: { ...spec, volumes: [{ name: "data", emptyDir: {} }] },
+      });
+    });
+  },
+));
 
 Deno.test(needing(
   helm === null || server === null || "how" in parts ? null : { helm, server, parts },

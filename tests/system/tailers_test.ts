@@ -1,8 +1,10 @@
 /**
  * rsyslog and syslog-ng as docs/RECIPES.md sets them up, behind the real program under load: every
- * line arrives once, through rotations by logrotate and a restart of theirs.
+ * line arrives once, through rotations by logrotate and a restart of theirs. And the container that
+ * rotates without a signal.
  */
 
+import { loadYaml } from "@kubernetes/client-node";
 import { assertEquals } from "@std/assert";
 import { Guard, LoggedProcess } from "../real/process.ts";
 import { type Scene, troubleTest } from "../real/trouble_scene.ts";
@@ -176,3 +178,37 @@ function tailerTest(name: string, packageName: string, tailer: Tailer): void {
 
 tailerTest("rsyslogd", "rsyslog", RSYSLOG);
 tailerTest("syslog-ng", "syslog-ng-core", SYSLOG_NG);
+
+/** What the container that rotates runs, on these files and sooner. */
+function rotateScript(output: string, bytes: number): string {
+  interface Values {
+    extraContainers: { name: string; command: string[] }[];
+  }
+  const { extraContainers } = loadYaml<Values>(recipe("values.yaml"));
+  const [, , script = ""] = extraContainers.find(({ name }) => name === "rotate")!.command;
+  return script
+    .replaceAll("/data/events.jsonl", output)
+    .replace("sleep 60", "sleep 0.1")
+    .replace("104857600", `${bytes}`);
+}
+
+troubleTest(
+  "the container that rotates renames a file that has grown: nothing lost, nothing repeated",
+  {},
+  "",
+  async (scene) => {
+    const output = `${scene.folder}/events.jsonl`;
+    await scene.start(output);
+    const rotate = new Deno.Command("sh", { args: ["-c", rotateScript(output, 50_000)] }).spawn();
+    const isThere = (path: string) => Deno.stat(path).then(() => true, () => false);
+    try {
+      scene.load();
+      await until("it was renamed", () => isThere(`${output}.1`), LINES_MS);
+    } finally {
+      rotate.kill("SIGKILL"); // Its next file would be moved over this one.
+      await rotate.status;
+    }
+    await until("it was made again", () => isThere(output), LINES_MS);
+    await scene.goesOn(() => [`${output}.1`, output].map((path) => Deno.readTextFileSync(path)));
+  },
+);
