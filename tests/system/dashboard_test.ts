@@ -3,7 +3,7 @@
  * answered, with the labels that its legend names.
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { sampleEvent } from "../fake/sample.ts";
 import { freePort, Guard, LoggedProcess } from "../real/process.ts";
 import { withFakeScene } from "../support/fake_scene.ts";
@@ -11,8 +11,10 @@ import { needing } from "../support/skip.ts";
 import { until, withTempFolder } from "../support/temp.ts";
 import { ALERTS, PROMETHEUS_HOW, prometheusTool, queries } from "./prometheus.ts";
 
-/** Prometheus must be up within this, ms; so must be the answers that need two scrapes. */
+/** Prometheus must be up within this, ms. */
 const READY_MS = 30_000;
+/** Each answer must come within this, ms. */
+const ANSWER_MS = 10_000;
 const STOP_MS = 10_000;
 
 const VARIABLES = { job: "kube-event-pipe", instance: ".*", __rate_interval: "1m" };
@@ -27,12 +29,12 @@ class Prometheus {
   readonly #process: LoggedProcess;
   readonly #guard = new Guard();
 
-  /** @param target `host:port` to scrape five times a second */
+  /** @param target `host:port` to scrape each second, which is as long as a scrape may take */
   constructor(path: string, folder: string, target: string) {
     const address = `127.0.0.1:${freePort()}`;
     this.#url = `http://${address}/api/v1`;
     const config = {
-      global: { scrape_interval: "200ms", evaluation_interval: "200ms" },
+      global: { scrape_interval: "1s", evaluation_interval: "1s" },
       rule_files: [ALERTS.pathname],
       scrape_configs: [{
         job_name: "kube-event-pipe",
@@ -52,8 +54,8 @@ class Prometheus {
     this.#process.start();
     await this.#guard.watch([this.#process.pid]);
     await this.#process.until(READY_MS, async () => {
-      const samples = await this.query("kube_event_pipe_build_info offset 1s").catch(() => []);
-      return samples.length > 0; // Rates need two scrapes.
+      const twice = "count_over_time(kube_event_pipe_build_info[1m]) > 1"; // As rates need it.
+      return (await this.query(twice).catch(() => [])).length > 0;
     });
   }
 
@@ -93,18 +95,22 @@ Deno.test(needing(
         try {
           await prometheus.start();
           for (const { title, expr, legend } of queries(VARIABLES)) {
-            const samples = await prometheus.query(expr);
-            assert(samples.length > 0, `${title}: nothing for ${expr}`);
+            let samples: Sample[] = [];
+            await until(`${title}: something for ${expr}`, async () => {
+              samples = await prometheus.query(expr);
+              return samples.length > 0; // Nothing while a scrape took too long.
+            }, ANSWER_MS);
             const missing = labelsIn(legend).filter((label) => !(label in samples[0]!.metric));
             assertEquals(missing, [], `${title}: labels of the legend that ${expr} does not have`);
           }
-          await until("the rules were evaluated", async () => {
-            const rules = await rulesOf(prometheus);
-            return rules.every(({ health }) => health !== "unknown");
+          let unwell: Rule[] = [];
+          await until("all rules are evaluated, and none is pending", async () => {
+            unwell = (await rulesOf(prometheus))
+              .filter(({ health, state }) => health !== "ok" || state !== "inactive");
+            return unwell.length === 0;
+          }, ANSWER_MS).catch((error) => {
+            throw new Error(JSON.stringify(unwell), { cause: error });
           });
-          const unwell = (await rulesOf(prometheus))
-            .filter(({ health, state }) => health !== "ok" || state !== "inactive");
-          assertEquals(unwell, []);
         } finally {
           await prometheus.stop();
         }
