@@ -253,12 +253,8 @@ Deno.test(needing(
       ]);
       assertEquals(statuses, [200, 200, 403, 403, 403]);
 
-      const [first, second] = [
-        new Pod(`${folder}/shard`, parts, server, shard.pod),
-        new Pod(`${folder}/others`, parts, server, others.pod),
-      ];
-      await using _ = first;
-      await using __ = second;
+      await using first = new Pod(`${folder}/shard`, parts, server, shard.pod);
+      await using second = new Pod(`${folder}/others`, parts, server, others.pod);
       const inRest = await writer.createEvent(rest);
       for (const name of named) {
         const event = await writer.createEvent(name);

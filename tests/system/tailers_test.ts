@@ -87,10 +87,6 @@ class RunningTailer {
     this.#process = new LoggedProcess("/usr/bin/env", args, `${scene.folder}/tailer.log`);
   }
 
-  get pid(): number {
-    return this.#process.pid;
-  }
-
   async start(): Promise<void> {
     this.#process.start();
     await this.#guard.watch([this.#process.pid]);
