@@ -6,6 +6,7 @@
 
 import { BINARY_HOW, compiledBinary } from "../support/binary.ts";
 import { until } from "../support/temp.ts";
+import { tryRun, unpackedPackages } from "./debian.ts";
 
 /** What an image is made of. */
 export interface ImageParts {
@@ -47,16 +48,6 @@ chroot=$(command -v chroot)
 exec env -i $VARIABLES "$chroot" --userspec="$USERSPEC" "$ROOT" "$@"
 `;
 
-/** Runs a command; null where it is not there or fails. */
-export function tryRun(cmd: string, ...args: string[]): string | null {
-  try {
-    const { success, stdout } = new Deno.Command(cmd, { args, stderr: "null" }).outputSync();
-    return success ? new TextDecoder().decode(stdout) : null;
-  } catch {
-    return null;
-  }
-}
-
 /** What an image can be made of here, or what is missing for it; the packages are loaded once. */
 export function imageParts(): ImageParts | { how: string } {
   const binary = compiledBinary();
@@ -71,21 +62,15 @@ export function imageParts(): ImageParts | { how: string } {
 
 /** The folder with the packages unpacked, downloaded once; null where that cannot be done. */
 function debianRoot(): string | null {
-  const cache = new URL("../../.cache/distroless/", import.meta.url).pathname;
-  const root = `${cache}root`;
-  if (tryRun("test", "-e", `${root}/proc`) !== null) return root;
-  const debs = `${cache}debs`;
-  Deno.mkdirSync(debs, { recursive: true });
-  const download =
-    `cd "$0" && apt-get download "$@" && for deb in *.deb; do dpkg -x "$deb" ../root; done`;
-  if (tryRun("sh", "-c", download, debs, ...PACKAGES) === null) return null;
+  const root = unpackedPackages("distroless", "alone", ...PACKAGES);
+  if (root === null) return null;
   // From Debian 13 on these are links of another package, base-files.
   for (const name of ["lib", "lib64"]) {
     if (tryRun("test", "-e", `${root}/${name}`) === null) {
       Deno.symlinkSync(`usr/${name}`, `${root}/${name}`);
     }
   }
-  Deno.mkdirSync(`${root}/proc`);
+  Deno.mkdirSync(`${root}/proc`, { recursive: true });
   return root;
 }
 
@@ -162,7 +147,7 @@ export class Container {
   }
 
   /** Waits until `holds`; fails with the log where it ends, or after 30 s. */
-  async until(what: string, holds: () => boolean): Promise<void> {
+  async until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
     try {
       await until(what, () => {
         if (this.#isOver) throw new Error(`The container ended before: ${what}`);

@@ -1,28 +1,13 @@
 /** The real logrotate with deploy/logrotate/kube-event-pipe, on the real program under load. */
 
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { gunzipSync } from "node:zlib";
 import { troubleTest } from "../real/trouble_scene.ts";
 import { Program } from "../support/program.ts";
 import { until } from "../support/temp.ts";
-import { findTool } from "./tools.ts";
+import { findLogrotate, LOGROTATE_HOW, Rotator } from "./rotator.ts";
 
-const CONFIG = new URL("../../deploy/logrotate/kube-event-pipe", import.meta.url);
 const ROTATIONS = 5;
-
-/**
- * The configuration as it is shipped, but for what is not on this machine: its folder, its user,
- * and the systemd that passes SIGHUP on.
- */
-function configFor(folder: string, pid: number): string {
-  const shipped = Deno.readTextFileSync(CONFIG);
-  const text = shipped
-    .replaceAll("/var/log/kube-event-pipe", folder)
-    .replace(/^ *su .*\n/m, "")
-    .replace(/^( *)systemctl .*$/m, `$1kill -HUP ${pid}`);
-  assertEquals(text.split("\n").length, shipped.split("\n").length - 1);
-  return text;
-}
 
 /** All lines in a folder, those that logrotate has packed too; the oldest file first. */
 function textsIn(folder: string): string[] {
@@ -36,15 +21,14 @@ function textsIn(folder: string): string[] {
 
 troubleTest(
   `logrotate rotates ${ROTATIONS} times under load, and packs: nothing lost, nothing repeated`,
-  findTool("logrotate"),
-  "install logrotate",
+  findLogrotate(),
+  LOGROTATE_HOW,
   async (scene, logrotate) => {
     const logs = `${scene.folder}/logs`;
     await Deno.mkdir(logs, { mode: 0o750 });
     const output = `${logs}/events.jsonl`;
     const program = await scene.start(output);
-    const config = `${scene.folder}/logrotate.conf`;
-    await Deno.writeTextFile(config, configFor(logs, program.pid), { mode: 0o644 });
+    const rotator = new Rotator(logrotate, logs, scene.folder, { pid: program.pid });
     const grown = (bytes: number) =>
       until(`${output} has ${bytes} bytes`, async () => {
         return (await Deno.stat(output).catch(() => ({ size: 0 }))).size >= bytes;
@@ -52,11 +36,7 @@ troubleTest(
     scene.load();
     for (let n = 0; n < ROTATIONS; n++) {
       await grown(50_000);
-      const { success, stderr } = await new Deno.Command(logrotate, {
-        args: ["--force", `--state=${scene.folder}/logrotate.state`, config],
-      }).output();
-      assert(success, new TextDecoder().decode(stderr));
-      assertEquals(new TextDecoder().decode(stderr), "");
+      assertEquals(await rotator.rotate(), { success: true, error: "" });
     }
     await grown(1);
     await scene.goesOn(() => textsIn(logs));

@@ -9,31 +9,19 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { type ApiServerAccess, sharedApiServer } from "../real/api_server.ts";
 import { API_SERVER_HOW } from "../real/assets.ts";
 import { EventWriter, RequestRefused } from "../real/event_writer.ts";
+import { recipe } from "../support/recipes.ts";
 import { needing } from "../support/skip.ts";
 import { withTempFolder } from "../support/temp.ts";
-import { Container, imageConfig, imageParts } from "./image.ts";
+import { imageParts } from "./image.ts";
+import { type ContainerSpec, Pod, type PodSpec, statusesOf, tokenOf } from "./pod.ts";
 import { findTool } from "./tools.ts";
 
 const KUBERNETES = new URL("../../deploy/kubernetes/", import.meta.url);
 const CHART = new URL("../../deploy/helm/kube-event-pipe", import.meta.url).pathname;
 const NAME = "kube-event-pipe";
-const TOKENS = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/** How long SIGTERM may take, ms; the manifest gives 15 s. */
-const STOP_MS = 15_000;
-
-interface ContainerSpec {
-  env: { name: string; value: string }[];
-  volumeMounts: { name: string; mountPath: string }[];
-  securityContext: Record<string, unknown>;
-}
-
-interface PodSpec {
-  serviceAccountName: string;
-  securityContext: { runAsUser: number; runAsGroup: number };
-  containers: [ContainerSpec];
-  [field: string]: unknown;
-}
+/** A rule that the program needs, and no other. */
+const RULE = { apiGroups: [""], resources: ["events"], verbs: ["list", "watch"] };
 
 /** An object of a manifest. */
 interface KubeObject {
@@ -102,9 +90,9 @@ function runHelm(helm: string, ...args: string[]): { code: number; text: string;
   return { code, text, error };
 }
 
-/** What helm makes of the chart. */
-function helmed(helm: string, ...flags: string[]): Manifest[] {
-  const named = ["template", NAME, CHART, `--namespace=${NAME}`, "--kube-version=1.29.0"];
+/** What helm makes of the chart, as a release of that name. */
+function helmed(helm: string, flags: string[] = [], release = NAME): Manifest[] {
+  const named = ["template", release, CHART, `--namespace=${NAME}`, "--kube-version=1.29.0"];
   const { code, text, error } = runHelm(helm, ...named, ...flags);
   assertEquals(code, 0, error);
   return manifestsIn(text);
@@ -144,53 +132,29 @@ Deno.test(needing(
       "PodSecurity",
     );
 
-    const account = `/api/v1/namespaces/${NAME}/serviceaccounts/${spec.serviceAccountName}`;
-    const { status: { token } } = await writer.request<{ status: { token: string } }>(
-      "POST",
-      `${account}/token`,
-      { spec: { expirationSeconds: 3600 } },
-    );
-    using asPod = new EventWriter({ url: server.url, ca: server.ca, adminToken: token });
-    const statusOf = async (method: string, path: string) => {
-      const response = await asPod.fetch(method, path);
-      await response.body?.cancel();
-      return response.status;
-    };
-    assertEquals(await statusOf("GET", "/api/v1/events?limit=1"), 200);
-    assertEquals(await statusOf("GET", "/api/v1/pods"), 403);
-    assertEquals(await statusOf("GET", `/api/v1/namespaces/${NAME}/events/x`), 403);
-    assertEquals(await statusOf("DELETE", `/api/v1/namespaces/${NAME}/events/x`), 403);
+    const token = await tokenOf(writer, NAME, spec);
+    const event = `/api/v1/namespaces/${NAME}/events/x`;
+    const statuses = await statusesOf(server, token, [
+      ...[["GET", "/api/v1/events?limit=1"], ["GET", "/api/v1/pods"]],
+      ...[["GET", event], ["DELETE", event]],
+    ]);
+    assertEquals(statuses, [200, 403, 403, 403]);
 
     await withTempFolder(async (folder) => {
-      const { uid, gid } = imageConfig();
-      const { runAsUser, runAsGroup } = spec.securityContext;
-      assertEquals([runAsUser, runAsGroup], [uid, gid], "the image's folders belong to that user");
-      const [data, tokens] = [`${folder}/data`, `${folder}/tokens`];
-      for (const path of [data, tokens]) await Deno.mkdir(path);
-      await Deno.chown(data, uid, gid);
-      await Deno.writeTextFile(`${tokens}/token`, token);
-      await Deno.writeTextFile(`${tokens}/ca.crt`, server.ca);
       await writer.createNamespace("manifests-test");
       const event = await writer.createEvent("manifests-test");
-      const [mount] = container.volumeMounts;
-      const env = Object.fromEntries(container.env.map(({ name, value }) => [name, value]));
-      const { hostname, port } = new URL(server.url);
-      await using running = Container.start(folder, parts, {
-        mounts: { [mount!.mountPath]: data, [TOKENS]: tokens },
-        env: { ...env, KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port },
-      });
-      await running.until("its line is there", () => running.stdout.includes(event.metadata.uid));
-      running.signal("SIGTERM");
-      assertEquals(await running.end(STOP_MS), 0, running.log);
-      const state = Array.from(Deno.readDirSync(data), ({ name }) => name);
+      await using pod = new Pod(folder, parts, server, { spec, token });
+      await pod.writes(event);
+      await pod.passes("readinessProbe", "livenessProbe");
+      await pod.stop();
+      const state = Array.from(Deno.readDirSync(pod.data), ({ name }) => name);
       assert(state.includes("checkpoint"), "the state is on the volume");
     });
   },
 ));
 
 Deno.test("the manifests ask for list and watch on events, and for nothing else", () => {
-  const rules = [{ apiGroups: [""], resources: ["events"], verbs: ["list", "watch"] }];
-  assertEquals(rulesOf(kustomized()), rules);
+  assertEquals(rulesOf(kustomized()), [RULE]);
 });
 
 Deno.test(needing(helm, HELM_HOW, "helm has nothing to say against the chart", (helm) => {
@@ -214,6 +178,100 @@ Deno.test(
   }),
 );
 
+Deno.test(
+  needing(helm, HELM_HOW, "the PodMonitor finds the pod; without metrics no probe", (helm) => {
+    const monitored = helmed(helm, ["--set=metrics.podMonitor.enabled=true"]);
+    const monitor = monitored.map(({ object }) => object).find(({ kind }) => kind === "PodMonitor");
+    const { selector, podMetricsEndpoints } = monitor?.spec as {
+      selector: { matchLabels: Record<string, string> };
+      podMetricsEndpoints: { port: string }[];
+    };
+    const { metadata, spec } = podOf(monitored);
+    assertEquals(metadata, { labels: selector.matchLabels });
+    const { ports } = spec.containers[0];
+    assertEquals(podMetricsEndpoints.map(({ port }) => port), ports.map(({ name }) => name));
+
+    const flags = ["--set=metrics.podMonitor.enabled=true", "--set=metrics.enabled=false"];
+    const [container] = podOf(helmed(helm, flags)).spec.containers;
+    assertEquals(Object.keys(container).filter((key) => /Probe$|^ports$/.test(key)), []);
+    assert(!container.env.some(({ name }) => name.includes("METRICS")));
+  }),
+);
+
+Deno.test(needing(
+  helm !== null && server !== null ? { helm, server } : null,
+  helm === null ? HELM_HOW : API_SERVER_HOW,
+  "the containers that docs/RECIPES.md puts beside it may exist where pods are restricted",
+  async ({ helm, server }) => {
+    using writer = new EventWriter(server);
+    const name = "manifests-sidecars";
+    const labels = { "pod-security.kubernetes.io/enforce": "restricted" };
+    await writer.request("POST", "/api/v1/namespaces", { metadata: { name, labels } });
+    await withTempFolder(async (folder) => {
+      await Deno.writeTextFile(`${folder}/values.yaml`, recipe("values.yaml"));
+      const { spec } = podOf(helmed(helm, [`--values=${folder}/values.yaml`]));
+      assertEquals(spec.containers.length, 3);
+      await writer.request("POST", `/api/v1/namespaces/${name}/pods?dryRun=All`, {
+        metadata: { name: "pod" },
+        spec: { ...spec, volumes: [{ name: "data", emptyDir: {} }] },
+      });
+    });
+  },
+));
+
+Deno.test(needing(
+  helm === null || server === null || "how" in parts ? null : { helm, server, parts },
+  helm === null ? HELM_HOW : server === null ? API_SERVER_HOW : "how" in parts ? parts.how : "",
+  "two releases share a cluster: one sees its namespaces and may see no other, the other the rest",
+  async ({ helm, server, parts }) => {
+    using writer = new EventWriter(server);
+    const namespace = "manifests-shards";
+    const [named, rest] = [["shard-shop", "shard-bank"], "shard-other"];
+    for (const name of [namespace, ...named, rest]) await writer.createNamespace(name);
+    const selector = named.map((name) => `metadata.namespace!=${name}`).join(",");
+    const releaseOf = async (folder: string, values: unknown) => {
+      await Deno.mkdir(folder);
+      await Deno.writeTextFile(`${folder}/values.json`, JSON.stringify(values));
+      const flags = [`--values=${folder}/values.json`, `--namespace=${namespace}`];
+      const manifests = helmed(helm, flags, folder.slice(folder.lastIndexOf("/") + 1));
+      for (const manifest of manifests) await apply(server, manifest);
+      const { spec } = podOf(manifests);
+      return { manifests, pod: { spec, token: await tokenOf(writer, namespace, spec) } };
+    };
+    await withTempFolder(async (folder) => {
+      const shard = await releaseOf(`${folder}/shard`, { namespaces: named });
+      const others = await releaseOf(`${folder}/others`, { fieldSelector: selector });
+      assertEquals(rulesOf(shard.manifests), [RULE, RULE]);
+      assertEquals(
+        shard.manifests.filter(({ object }) => object.kind.startsWith("Cluster")),
+        [],
+      );
+      const eventsIn = (name: string) => ["GET", `/api/v1/namespaces/${name}/events`] as const;
+      const statuses = await statusesOf(server, shard.pod.token, [
+        ...[...named, rest].map(eventsIn),
+        ...[["GET", "/api/v1/events"], ["GET", `/api/v1/namespaces/${named[0]}/pods`]] as const,
+      ]);
+      assertEquals(statuses, [200, 200, 403, 403, 403]);
+
+      await using first = new Pod(`${folder}/shard`, parts, server, shard.pod);
+      await using second = new Pod(`${folder}/others`, parts, server, others.pod);
+      const inRest = await writer.createEvent(rest);
+      for (const name of named) {
+        const event = await writer.createEvent(name);
+        await first.writes(event);
+        assert(!second.has(event));
+      }
+      await second.writes(inRest);
+      // Behind all others' events: one too many would stand before it.
+      await second.writes(await writer.createEvent(rest));
+      assert(!first.has(inRest));
+      assert(!named.some((name) => second.container.stdout.includes(`"namespace":"${name}"`)));
+      await first.passes("readinessProbe");
+      for (const pod of [first, second]) await pod.stop();
+    });
+  },
+));
+
 Deno.test(needing(
   helm !== null && server !== null ? { helm, server } : null,
   helm === null ? HELM_HOW : API_SERVER_HOW,
@@ -228,6 +286,10 @@ Deno.test(needing(
         values,
         JSON.stringify({
           destination: "/data/events.jsonl",
+          namespaces: ["shop", "bank"],
+          fieldSelector: "type!=Normal",
+          metrics: { host: "[::]", port: 9400, podMonitor: { labels: { e: "f" } } },
+          livenessProbe: null,
           settings: { FILTER_CAPACITY: "2000000", LOG_LEVEL: "DEBUG" },
           kubeconfigSecret: "other-cluster",
           imagePullSecrets: [{ name: "pull" }],
@@ -242,14 +304,21 @@ Deno.test(needing(
           extraContainers: [{ name: "shipper", image: "shipper:1" }],
         }),
       );
-      const manifests = helmed(helm, `--values=${values}`, `--namespace=${namespace}`);
+      const manifests = helmed(helm, [`--values=${values}`, `--namespace=${namespace}`]);
       for (const manifest of manifests) await apply(server, manifest);
       assertEquals(rulesOf(manifests), [], "another cluster's events need no rights in this one");
       const { spec } = podOf(manifests);
-      assert(spec.containers[0].env.some(({ value }) => value === "2000000"), "no 2e+06");
-      const wrong = runHelm(helm, "lint", CHART, "--set=replicas=2");
-      assert(wrong.code !== 0);
-      assertStringIncludes(wrong.text + wrong.error, "replicas");
+      const [container] = spec.containers;
+      const given = container.env.map(({ value }) => value);
+      for (const value of ["2000000", "shop,bank", "type!=Normal", "[::]:9400"]) {
+        assert(given.includes(value), value);
+      }
+      assertEquals(container.livenessProbe, undefined);
+      for (const wrong of ["replicas=2", "namespaces={Shop}", "settings.NAMESPACES=shop"]) {
+        const { code, text, error } = runHelm(helm, "lint", CHART, `--set=${wrong}`);
+        assert(code !== 0, wrong);
+        assertStringIncludes(text + error, /(\w+)=/.exec(wrong)![1]!);
+      }
     });
   },
 ));

@@ -7,7 +7,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Of a ClusterRole and its binding, which releases in other namespaces may have too. */}}
+{{/* Of roles and their bindings, which releases in other namespaces may have beside ours. */}}
 {{- define "kube-event-pipe.clusterName" -}}
 {{- $name := include "kube-event-pipe.fullname" . -}}
 {{- if eq $name .Release.Namespace -}}
@@ -45,4 +45,17 @@ default
 {{- else -}}
 {{- printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) -}}
 {{- end -}}
+{{- end -}}
+
+{{/* All that the program may do, in the cluster or in each of its namespaces. */}}
+{{- define "kube-event-pipe.rules" -}}
+- apiGroups: [""]
+  resources: ["events"]
+  verbs: ["list", "watch"]
+{{- end -}}
+
+{{- define "kube-event-pipe.subjects" -}}
+- kind: ServiceAccount
+  name: {{ include "kube-event-pipe.serviceAccountName" . }}
+  namespace: {{ .Release.Namespace }}
 {{- end -}}
