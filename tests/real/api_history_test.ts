@@ -1,6 +1,7 @@
 /** What the program makes of a server that forgets its history: compaction, and its own ring's. */
 
 import { assert, assertEquals, assertLess, assertStringIncludes } from "@std/assert";
+import { hasPosition } from "../support/checkpoint.ts";
 import type { Program } from "../support/program.ts";
 import { until } from "../support/temp.ts";
 import { type ApiScene, IS_LONG, sharedTest } from "./api_scene.ts";
@@ -38,6 +39,7 @@ sharedTest(
     const first = await scene.run();
     await scene.create(20);
     await scene.settled();
+    await hasPosition(scene.state);
     await first.kill();
     await scene.create(5);
     // Nobody can have seen these two.

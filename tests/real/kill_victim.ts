@@ -2,7 +2,6 @@
 
 import type { ProgramCommand } from "../support/binary.ts";
 import { Program } from "../support/program.ts";
-import { until } from "../support/temp.ts";
 import { type Life, lifeText, type Rotation } from "./kill_plan.ts";
 
 /** A generation is closed after this: so kills meet generations that are made and dropped. */
@@ -58,20 +57,6 @@ export class Victim {
   /** Starts it again; it is not up yet when this returns. */
   start(): void {
     this.#program = this.#start();
-  }
-
-  /**
-   * Waits until a checkpoint says where the watch stands. A kill before that one leaves a LIST
-   * alone to go on from, and what was overwritten meanwhile is nobody's promise.
-   */
-  async hasPosition(): Promise<void> {
-    await until("the first position is stored", () => {
-      try {
-        return Deno.readTextFileSync(`${this.state}/checkpoint`).includes('"rv":"');
-      } catch {
-        return false; // Not made yet.
-      }
-    });
   }
 
   /** Lets the program that was started live and die as planned. */

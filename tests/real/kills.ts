@@ -4,6 +4,7 @@
  */
 
 import { linesOf, type Tally, tally } from "../fake/tally.ts";
+import { hasPosition } from "../support/checkpoint.ts";
 import { until } from "../support/temp.ts";
 import type { ApiServerAccess } from "./api_server.ts";
 import { EventWriter } from "./event_writer.ts";
@@ -54,7 +55,7 @@ export async function killUnderLoad(
   const victim = new Victim(server.kubeconfig, options.folder);
   let load: Load | null = null;
   try {
-    await victim.hasPosition();
+    await hasPosition(victim.state);
     load = new Load(writer, options.namespace);
     let kills = 0;
     for (const life of options.lives) {

@@ -3,6 +3,7 @@
  * server that remembers all that it ever stored and showed.
  */
 
+import { hasPosition } from "../support/checkpoint.ts";
 import { Program } from "../support/program.ts";
 import { until } from "../support/temp.ts";
 import { mounts } from "../support/mount.ts";
@@ -147,7 +148,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
   try {
     load.fill(200);
     subject.start();
-    await subject.hasPosition(paths.state);
+    await hasPosition(paths.state);
     subject.supervise();
     load.start();
     collecting = setInterval(() => files.collect(), COLLECT_MS);

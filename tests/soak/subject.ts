@@ -1,7 +1,6 @@
 /** The program under test, and the supervisor that starts it again whenever it is gone. */
 
 import { Program } from "../support/program.ts";
-import { until } from "../support/temp.ts";
 import type { Span } from "./oracle.ts";
 
 /** Between two looks at whether it still runs, ms. */
@@ -113,17 +112,6 @@ export class Subject {
   /** No more restarts. */
   leave(): void {
     clearInterval(this.#looking);
-  }
-
-  /** Waits until a checkpoint says where the watch stands: before, only a LIST can go on. */
-  async hasPosition(state: string): Promise<void> {
-    await until("the first position is stored", () => {
-      try {
-        return Deno.readTextFileSync(`${state}/checkpoint`).includes('"rv":"');
-      } catch {
-        return false; // Not made yet.
-      }
-    });
   }
 
   #look(): void {
