@@ -13,7 +13,7 @@ export interface WatchHealth {
   path: string;
   /** A WATCH is open that the server accepted. */
   isOpen: boolean;
-  /** Since its last sign of life, ms. */
+  /** Since its last sign of life, or since its end where that came later, ms. */
   silentMs: number;
   /** Since the start it had nothing owed once: all that is alive was met, or it resumed. */
   isComplete: boolean;
@@ -58,7 +58,7 @@ export function unhealthyReason(facts: HealthFacts, afterMs: number): string | n
   const { path, isOpen, silentMs } = worst;
   return isOpen
     ? `The WATCH of ${path} has shown no sign of life for ${seconds(silentMs)}.`
-    : `No WATCH of ${path} is open, and it has shown no sign of life for ${seconds(silentMs)}.`;
+    : `No WATCH of ${path} has got going for ${seconds(silentMs)}; the log says why.`;
 }
 
 /** Why the program is not ready, in one sentence; null = it is. See {@linkcode unhealthyReason}. */

@@ -56,7 +56,7 @@ const CASES: {
     name: "no WATCH is open",
     at: watch(false, AFTER_MS),
     behind: watch(false, AFTER_MS + 1),
-    says: "No WATCH of /api/v1/events is open, and it has shown no sign of life for 120 s.",
+    says: "No WATCH of /api/v1/events has got going for 120 s; the log says why.",
   },
   {
     name: "an open WATCH is silent for longer than a check takes",
@@ -84,7 +84,7 @@ Deno.test("unhealthyReason() tells of the watch that is silent longest", () => {
   }));
   assertEquals(
     unhealthyReason({ ...WELL, watches }, AFTER_MS),
-    "No WATCH of /api/v1/namespaces/n1/events is open, and it has shown no sign of life for 150 s.",
+    "No WATCH of /api/v1/namespaces/n1/events has got going for 150 s; the log says why.",
   );
 });
 
