@@ -4,10 +4,12 @@
  *
  * Whoever can reach it may send anything, so all is bounded: connections, the bytes of a request,
  * and the time that one may last. Deno.serve bounds none of them (an idle connection is kept for
- * ever, and each takes a file descriptor that the destination may need). It is opened before
- * the net permission is given up, and goes on after that; nothing here can dial out.
+ * ever, and each takes a file descriptor that the destination may need), and what Deno.listen gives
+ * cannot be closed while it is read (2.8.3). It is opened before the net permission is given up,
+ * and goes on after that; nothing here can dial out.
  */
 
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { codeOf, IoError, messageOf } from "./errors.ts";
 import { OBSERVE_BYTES_MAX, OBSERVE_CONNECTIONS_MAX, OBSERVE_MS } from "./limits.ts";
 import { log } from "./log.ts";
@@ -59,17 +61,20 @@ const REASONS: Readonly<Record<number, string>> = {
 export class ObserveServer {
   /** Where it listens; the port is the one that was found where 0 was asked for. */
   readonly url: string;
-  readonly #listener: Deno.TcpListener;
+  readonly #listener: Server;
   readonly #bounds: ObserveBounds;
-  readonly #connections = new Set<Deno.TcpConn>();
+  readonly #sockets = new Set<Socket>();
   #pages: ObservePages | null = null;
-  #isClosed = false;
 
-  private constructor(listener: Deno.TcpListener, bounds: ObserveBounds) {
+  private constructor(listener: Server, bounds: ObserveBounds) {
     this.#listener = listener;
     this.#bounds = bounds;
-    const { hostname, port } = listener.addr;
-    this.url = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+    const { address, port } = listener.address() as AddressInfo;
+    this.url = `http://${hostPort(address, port)}`;
+    listener.on("connection", (socket) => this.#serve(socket));
+    listener.on("error", (error) => {
+      log.warning(`Cannot accept a connection at ${this.url}: ${messageOf(error)}.`);
+    });
   }
 
   /**
@@ -77,16 +82,22 @@ export class ObserveServer {
    *
    * @throws IoError where the address cannot be listened on
    */
-  static open({ hostname, port }: Address, bounds: ObserveBounds = BOUNDS): ObserveServer {
-    let listener: Deno.TcpListener;
+  static async open(
+    { hostname, port }: Address,
+    bounds: ObserveBounds = BOUNDS,
+  ): Promise<ObserveServer> {
+    // A client may end its side once it has asked.
+    const listener = createServer({ allowHalfOpen: true });
     try {
-      listener = Deno.listen({ hostname, port });
+      await new Promise<void>((resolve, reject) => {
+        listener.once("error", reject);
+        listener.listen(port, hostname, () => resolve());
+      });
     } catch (error) {
-      const address = `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+      const address = hostPort(hostname, port);
       throw new IoError(`Cannot listen on ${address} (--metrics-address): ${whyNot(error)}`);
     }
     const server = new ObserveServer(listener, bounds);
-    void server.#acceptAlways();
     log.info(`Metrics at ${server.url}/metrics; health at /healthz and /readyz there.`);
     return server;
   }
@@ -97,45 +108,39 @@ export class ObserveServer {
   }
 
   /** Ends at once, with all connections. */
-  close(): void {
-    this.#isClosed = true;
-    this.#listener.close();
-    for (const connection of this.#connections) this.#end(connection);
-  }
-
-  async #acceptAlways(): Promise<void> {
-    while (!this.#isClosed) {
-      try {
-        const connection = await this.#listener.accept();
-        if (this.#connections.size < this.#bounds.connectionsMax) void this.#serve(connection);
-        else connection.close();
-      } catch (error) {
-        if (this.#isClosed) return;
-        // Out of file descriptors, or a client that left between its SYN and here.
-        log.warning(`Cannot accept a connection at ${this.url}: ${messageOf(error)}.`);
-        await new Promise((resolve) => setTimeout(resolve, this.#bounds.requestMs));
-      }
-    }
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#listener.close(() => resolve()));
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
   }
 
   /** One request and its answer. Never throws: a scrape is nobody's trouble but its own. */
-  async #serve(connection: Deno.TcpConn): Promise<void> {
-    this.#connections.add(connection);
-    const timer = setTimeout(() => this.#end(connection), this.#bounds.requestMs);
-    try {
-      const head = await readHead(connection, this.#bounds.requestBytesMax);
-      const isHead = head?.startsWith("HEAD ") === true;
-      await writeAll(connection, encode(await this.#answer(head), isHead));
-      await connection.closeWrite();
-      // What the client still sends must be read, or the answer may be lost to it.
-      const rest = new Uint8Array(1024);
-      while (await connection.read(rest) !== null);
-    } catch {
-      // The client left, or its time was over.
-    } finally {
+  #serve(socket: Socket): void {
+    socket.on("error", () => {}); // The client left; "close" follows.
+    const { connectionsMax, requestBytesMax, requestMs } = this.#bounds;
+    if (this.#sockets.size >= connectionsMax) return void socket.destroy();
+    this.#sockets.add(socket);
+    const timer = setTimeout(() => socket.destroy(), requestMs);
+    socket.on("close", () => {
       clearTimeout(timer);
-      this.#end(connection);
-    }
+      this.#sockets.delete(socket);
+    });
+    let head: string | null = "";
+    let isAnswered = false;
+    const answer = async () => {
+      isAnswered = true;
+      socket.end(encode(await this.#answer(head), head?.startsWith("HEAD ") === true));
+    };
+    socket.on("data", (bytes) => {
+      // What comes behind the request must be read, or the answer may be lost to the client.
+      if (isAnswered) return;
+      const tooMuch = (head?.length ?? 0) + bytes.length > requestBytesMax;
+      head = tooMuch ? null : head + bytes.toString("latin1");
+      if (head === null || /\n\r?\n/.test(head)) void answer();
+    });
+    socket.on("end", () => {
+      if (!isAnswered) void answer();
+    });
   }
 
   /** @param head of the request; null = it is too long */
@@ -162,29 +167,11 @@ export class ObserveServer {
     if (path === "/readyz") return verdict(pages.unready());
     return { status: 200, ...await pages.metrics() };
   }
-
-  #end(connection: Deno.TcpConn): void {
-    if (this.#connections.delete(connection)) connection.close();
-  }
 }
 
 /** @param whyNot one sentence; null = all is well */
 function verdict(whyNot: string | null): Answer {
   return { status: whyNot === null ? 200 : 503, text: whyNot ?? "ok" };
-}
-
-/** What comes up to the empty line, or to the end; null where that is too long. */
-async function readHead(connection: Deno.TcpConn, bytesMax: number): Promise<string | null> {
-  const bytes = new Uint8Array(bytesMax);
-  const decoder = new TextDecoder();
-  for (let length = 0; length < bytesMax;) {
-    const count = await connection.read(bytes.subarray(length));
-    const searched = Math.max(0, length - 3);
-    length += count ?? 0;
-    const isWhole = /\n\r?\n/.test(decoder.decode(bytes.subarray(searched, length)));
-    if (count === null || isWhole) return decoder.decode(bytes.subarray(0, length));
-  }
-  return null;
 }
 
 /** @param isHead leave the text out */
@@ -209,8 +196,8 @@ function encode({ status, text, contentType }: Answer, isHead: boolean): Uint8Ar
   return answer;
 }
 
-async function writeAll(connection: Deno.TcpConn, bytes: Uint8Array): Promise<void> {
-  while (bytes.length > 0) bytes = bytes.subarray(await connection.write(bytes));
+function hostPort(hostname: string, port: number): string {
+  return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
 }
 
 function whyNot(error: unknown): string {

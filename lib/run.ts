@@ -34,7 +34,7 @@ export async function run(io: Io, given: Settings, signals: Signals): Promise<vo
   for (const warning of settingsWarnings(settings)) log.warning(warning);
   log.info(`Settings: ${JSON.stringify(settings)}`);
   const { metricsAddress } = settings;
-  const server = metricsAddress === null ? null : ObserveServer.open(metricsAddress);
+  const server = metricsAddress === null ? null : await ObserveServer.open(metricsAddress);
   const cluster = loadCluster(settings);
   prepareFetch(cluster); // Before the first use of TLS, which the next line may make.
   const credentials = await cluster.credentialSource.load();
