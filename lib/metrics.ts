@@ -8,9 +8,9 @@
  */
 
 import process from "node:process";
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { log } from "./log.ts";
 import type { PipelineCounts } from "./pipeline.ts";
+import { Counter, Gauge, Histogram, Registry } from "./prom_client.ts";
 import { type PulseReport, VERBS } from "./pulse.ts";
 import { VERSION } from "./version.ts";
 

@@ -9,7 +9,7 @@ import { DelaySampler } from "./event_delay.ts";
 import { type HealthFacts, unhealthyReason, unreadyReason } from "./health.ts";
 import type { Io } from "./io.ts";
 import { CHECKPOINT_MS } from "./limits.ts";
-import { Metrics, type Snapshot } from "./metrics.ts";
+import type { Snapshot } from "./metrics.ts";
 import type { ObserveServer } from "./observe_server.ts";
 import { eventsPath } from "./protocol.ts";
 import { emptyReport, type PulseReport } from "./pulse.ts";
@@ -44,7 +44,9 @@ export class Observer {
   }
 
   /** From here on the server shows all that is known here. */
-  serve(server: ObserveServer): void {
+  async serve(server: ObserveServer): Promise<void> {
+    // Whoever does not want metrics does not pay for the library.
+    const { Metrics } = await import("./metrics.ts");
     const { commit } = this.#recorder;
     const metrics = new Metrics(() => this.snapshot());
     const delays = new DelaySampler(this.#io, (ms) => metrics.delayed(ms));

@@ -101,7 +101,7 @@ class Session {
       onFatal: (error) => this.#end(error),
     });
     const observer = new Observer(this.#io, recorder, this.#settings, watches);
-    if (this.#server !== null) observer.serve(this.#server);
+    if (this.#server !== null) await observer.serve(this.#server);
     const client = new WatchClient(netHosts, {
       onMessage: (message) => this.#receive(message, client, recorder, observer),
       onDeath: (reason) => this.#end(new InternalError(`The watch isolate died: ${reason}`)),
