@@ -120,6 +120,7 @@ export class Observer {
     this.#noteComplete();
     const { commit, blockedMs } = this.#recorder;
     const { syncIntervalMs, destination } = this.#settings;
+    const sinceReportMs = this.#sinceReportMs;
     return {
       syncLateMs: commit.syncRhythm.waitedMs - syncIntervalMs,
       checkpointLateMs: commit.checkpointRhythm.waitedMs - CHECKPOINT_MS,
@@ -128,7 +129,7 @@ export class Observer {
       watches: this.#report.watches.map(({ isOpen, silentMs }, index) => ({
         path: this.#paths[index]!,
         isOpen,
-        silentMs: silentMs + this.#sinceReportMs,
+        silentMs: silentMs + sinceReportMs,
         isComplete: this.#complete[index]!,
       })),
     };
