@@ -126,10 +126,10 @@ export class Observer {
       checkpointLateMs: commit.checkpointRhythm.waitedMs - CHECKPOINT_MS,
       blockedMs,
       destination,
-      watches: this.#report.watches.map(({ isOpen, silentMs }, index) => ({
+      watches: this.#report.watches.map(({ isOpen, isHeld, silentMs }, index) => ({
         path: this.#paths[index]!,
         isOpen,
-        silentMs: silentMs + sinceReportMs,
+        silentMs: isHeld ? 0 : silentMs + sinceReportMs,
         isComplete: this.#complete[index]!,
       })),
     };

@@ -46,7 +46,10 @@ async function withObserver(
 
 const report = (...watches: Partial<WatchSigns>[]) => ({
   ...emptyReport(0),
-  watches: watches.map((watch) => ({ isOpen: true, isComplete: true, silentMs: 0, ...watch })),
+  watches: watches.map((watch) => ({
+    ...{ isOpen: true, isComplete: true, isHeld: false, silentMs: 0 },
+    ...watch,
+  })),
 });
 
 function position(listOwed: boolean): Position {
@@ -74,6 +77,15 @@ Deno.test("Observer counts on where the watch isolate says nothing any more, fro
     const { silenceMs, byteAgeMs } = observer.snapshot();
     assert(silenceMs > 180_500 && silenceMs < 190_000, `${silenceMs}`);
     assert(byteAgeMs > 179_500 && byteAgeMs < 190_000, `${byteAgeMs}`);
+  });
+});
+
+Deno.test("Observer does not take a watch for silent that main holds back", async () => {
+  await withObserver((observer, _, ahead) => {
+    observer.take(report({ isHeld: true, silentMs: 500_000 }, { isHeld: true }));
+    ahead.ms += 500_000;
+    assertEquals(observer.unhealthy(), null);
+    assertEquals(observer.snapshot().silenceMs, 0);
   });
 });
 

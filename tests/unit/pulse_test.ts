@@ -46,7 +46,12 @@ Deno.test("Pulse tells once of what changed within a second, and nothing where n
     assertEquals(report!.failures.watch.server, 1);
     assertEquals(report!.failures.list.connection, 1);
     assertEquals(report!.byteAgeMs, 700);
-    assertEquals(report!.watches, [{ isOpen: false, isComplete: false, silentMs: 700 }]);
+    assertEquals(report!.watches, [{
+      isOpen: false,
+      isComplete: false,
+      isHeld: false,
+      silentMs: 700,
+    }]);
     await new Promise((resolve) => setTimeout(resolve, 1200));
     assertEquals(reports.length, 1);
   });
@@ -132,6 +137,20 @@ Deno.test("A watch is silent since its last sign of life, or since it ended, but
       broken: 3,
     });
     assertEquals(pulse.counts.watchesStarted, 5);
+  });
+});
+
+Deno.test("A watch is held back as long as any of its streams is, and alive when it goes on", async () => {
+  await withPulse(({ clock, watch }) => {
+    watch.held();
+    watch.held();
+    clock.ms += 100;
+    watch.released();
+    assert(watch.state().isHeld);
+    clock.ms += 100;
+    watch.released();
+    const { isHeld, silentMs } = watch.state();
+    assertEquals({ isHeld, silentMs }, { isHeld: false, silentMs: 0 });
   });
 });
 
