@@ -11,6 +11,7 @@ import { parseArgs } from "@std/cli";
 import type { CheckOptions } from "./check.ts";
 import { UsageError } from "./errors.ts";
 import {
+  addressOf,
   clusterOf,
   destinationOf,
   fieldSelectorOf,
@@ -55,6 +56,8 @@ const WITH_VARIABLE = [
   "managed-fields",
   "wrap",
   "cluster",
+  "metrics-address",
+  "unhealthy-after",
 ] as const;
 
 const WITH_VALUE: readonly string[] = [...WITH_VARIABLE, "kubeconfig", "context"];
@@ -214,6 +217,9 @@ function settingsOf(
     managedFields: managedFieldsOf(given("managed-fields")) ?? d.managedFields,
     wrap,
     cluster: clusterOf(given("cluster"), wrap) ?? d.cluster,
+    metricsAddress: addressOf(given("metrics-address")) ?? d.metricsAddress,
+    unhealthyAfterSec: wholeNumber(given("unhealthy-after"), BOUNDS.unhealthyAfterSec, "120") ??
+      d.unhealthyAfterSec,
     ...(typeof flags.kubeconfig === "string" && { kubeconfig: flags.kubeconfig }),
     ...(typeof flags.context === "string" && { context: flags.context }),
   };

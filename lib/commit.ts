@@ -32,6 +32,7 @@ import { PathWatch } from "./path_watch.ts";
 import { Pending } from "./pending.ts";
 import { type Destination, fileOf, offsetOf, reopenDestination } from "./destination.ts";
 import { LANES_OF, type Position } from "./protocol.ts";
+import { Rhythm } from "./rhythm.ts";
 import type { Ring } from "./ring.ts";
 import { Abandoned, surely, untilItWorks } from "./trouble.ts";
 
@@ -40,6 +41,10 @@ type Mark = { offset: number; positions: (Position | null)[] };
 
 /** Owns what is pending, the destination, and the order in which things become durable. */
 export class Commit {
+  /** Lines wait for it, and become durable. */
+  readonly syncRhythm: Rhythm;
+  /** Positions wait for it. */
+  readonly checkpointRhythm: Rhythm;
   readonly #io: Io;
   readonly #ring: Ring;
   readonly #checkpoints: CheckpointFile;
@@ -66,6 +71,8 @@ export class Commit {
     destination: Destination,
     options: CommitOptions,
   ) {
+    this.syncRhythm = new Rhythm(io);
+    this.checkpointRhythm = new Rhythm(io);
     this.#io = io;
     this.#ring = ring;
     this.#checkpoints = checkpoints;
@@ -149,6 +156,7 @@ export class Commit {
 
   /** Lines were appended: their sync is due. */
   touched(): void {
+    if (this.appended.size > 0) this.syncRhythm.due();
     this.#cancelSync ??= this.#after(this.#options.syncIntervalMs, () => {
       this.#cancelSync = null;
       return this.sync();
@@ -163,6 +171,7 @@ export class Commit {
   dealt(positions: (Position | null)[]): void {
     const known = this.#dealt;
     this.#dealt = positions;
+    this.checkpointRhythm.due();
     // Without a position a restart can only LIST, and what was overwritten since is gone: so the
     // first one is stored at once.
     const isFirst = positions.some((one, index) => one !== null && (known[index] ?? null) === null);
@@ -194,7 +203,7 @@ export class Commit {
     const { lanes, size } = this.appended;
     for (let index = from; index < size; index++) this.#ring.add(lanes, 4 * index);
     this.appended.truncate(from);
-    await this.#flushRing();
+    await this.syncRhythm.during(() => this.#flushRing());
   }
 
   /**
@@ -275,6 +284,7 @@ export class Commit {
   async #sync(): Promise<void> {
     const file = fileOf(this.#destination);
     const mark: Mark = { offset: offsetOf(this.#destination), positions: this.#dealt };
+    this.syncRhythm.begin();
     if (file !== null) {
       const collected = this.#pending.collect();
       if (mark.offset !== this.#durable.offset) {
@@ -296,6 +306,7 @@ export class Commit {
       this.#lookAtPath(file);
     }
     this.#durable = mark;
+    this.syncRhythm.done();
   }
 
   async #remember(lanes: Uint32Array, count: number): Promise<void> {
@@ -312,9 +323,11 @@ export class Commit {
     if (byOccurrence) this.#options.onGenerationClosed();
   }
 
-  async #checkpoint(clean: boolean): Promise<void> {
-    await this.#sync();
-    await this.#writeCheckpoint(clean);
+  #checkpoint(clean: boolean): Promise<void> {
+    return this.checkpointRhythm.during(async () => {
+      await this.#sync();
+      await this.#writeCheckpoint(clean);
+    });
   }
 
   async #writeCheckpoint(clean: boolean): Promise<void> {

@@ -149,7 +149,7 @@ export class ListPass {
     intake: Intake,
     controller: AbortController,
   ): Promise<ListMetadata> {
-    const { writer, position, identity, times } = this.#context;
+    const { writer, position, identity, times, pulse } = this.#context;
     const items = new ListItems(
       times.lineBytesMax,
       (bytes, start) => intake.scan.scanFirst(bytes, start, identity),
@@ -167,6 +167,7 @@ export class ListPass {
       writer.offer();
       const bytes = await pace.during(body.read(items.room()));
       if (bytes === null) return items.finish();
+      pulse.listRead(bytes.length);
       items.fill(bytes);
     }
   }

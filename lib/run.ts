@@ -14,6 +14,8 @@ import type { Io } from "./io.ts";
 import { type Cluster, loadCluster, prepareFetch } from "./kubeconfig.ts";
 import { SUMMARY_MS } from "./limits.ts";
 import { log } from "./log.ts";
+import { ObserveServer } from "./observe_server.ts";
+import { Observer } from "./observer.ts";
 import { givePermissionsUp } from "./privileges.ts";
 import type { Credentials, FromWatch } from "./protocol.ts";
 import { Recorder } from "./recorder.ts";
@@ -31,11 +33,13 @@ export async function run(io: Io, given: Settings, signals: Signals): Promise<vo
   const settings = withWholePaths(given);
   for (const warning of settingsWarnings(settings)) log.warning(warning);
   log.info(`Settings: ${JSON.stringify(settings)}`);
+  const { metricsAddress } = settings;
+  const server = metricsAddress === null ? null : await ObserveServer.open(metricsAddress);
   const cluster = loadCluster(settings);
   prepareFetch(cluster); // Before the first use of TLS, which the next line may make.
   const credentials = await cluster.credentialSource.load();
   log.info(`API server ${cluster.server}, from ${cluster.source}.`);
-  await new Session(io, settings, signals, cluster, credentials).run();
+  await new Session(io, settings, signals, cluster, credentials, server).run();
 }
 
 /** The checkpoint names the destination: a start from another folder must find the same file. */
@@ -63,6 +67,7 @@ class Session {
   readonly #settings: Settings;
   readonly #signals: Signals;
   readonly #cluster: Cluster;
+  readonly #server: ObserveServer | null;
   readonly #timers = new Map<string, () => void>();
   readonly #ended = Promise.withResolvers<{ error: unknown }>();
   #credentials: Credentials;
@@ -74,7 +79,9 @@ class Session {
     signals: Signals,
     cluster: Cluster,
     credentials: Credentials,
+    server: ObserveServer | null,
   ) {
+    this.#server = server;
     this.#credentials = credentials;
     this.#io = io;
     this.#settings = settings;
@@ -93,8 +100,10 @@ class Session {
       askForList: (request) => client.askForList(request),
       onFatal: (error) => this.#end(error),
     });
+    const observer = new Observer(this.#io, recorder, this.#settings, watches);
+    if (this.#server !== null) await observer.serve(this.#server);
     const client = new WatchClient(netHosts, {
-      onMessage: (message) => this.#receive(message, client, recorder),
+      onMessage: (message) => this.#receive(message, client, recorder, observer),
       onDeath: (reason) => this.#end(new InternalError(`The watch isolate died: ${reason}`)),
     });
     await givePermissionsUp(credentialSource.needsRun);
@@ -136,12 +145,19 @@ class Session {
     this.#ended.resolve({ error });
   }
 
-  #receive(message: FromWatch, client: WatchClient, recorder: Recorder): void {
+  #receive(
+    message: FromWatch,
+    client: WatchClient,
+    recorder: Recorder,
+    observer: Observer,
+  ): void {
     switch (message.type) {
       case "log":
         return log.at(message.level, message.text);
       case "gap":
         return recorder.missed(message.gap);
+      case "pulse":
+        return observer.take(message.report);
       case "connected":
         this.#isConnected = true;
         log.info(`Connected to ${this.#cluster.server}.`);

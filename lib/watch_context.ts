@@ -26,6 +26,7 @@ import {
 import type { Gap } from "./gap.ts";
 import type { WatchPosition } from "./position.ts";
 import type { FromWatch, IdentityMode, LineForm } from "./protocol.ts";
+import type { Verb, WatchPulse } from "./pulse.ts";
 
 /** Levels of the log. */
 export type LogLevel = Extract<FromWatch, { type: "log" }>["level"];
@@ -71,6 +72,7 @@ export interface WatchContext {
   readonly client: ApiClient;
   readonly writer: BatchWriter;
   readonly position: WatchPosition;
+  readonly pulse: WatchPulse;
   readonly clock: Clock;
   readonly times: WatchTimes;
   /** Path of the collection, e.g. /api/v1/namespaces/a/events. */
@@ -126,12 +128,14 @@ export class Intake {
 
   /** Waits until the line of the event just scanned can be put. @throws Stopped */
   async room(): Promise<void> {
-    const { writer, clock, stop } = this.#context;
+    const { writer, clock, pulse, stop } = this.#context;
     const since = clock.nowMs();
+    pulse.held();
     while (!writer.isReady(this.scan.lineLength)) {
       await writer.changed();
       if (stop.aborted) throw new Stopped();
     }
+    pulse.released();
     this.heldMs += clock.nowMs() - since;
   }
 
@@ -144,13 +148,15 @@ export class Intake {
 /** Failures of one kind of request in a row: tells of each, waits, and tells when it is over. */
 export class Outage {
   readonly #context: WatchContext;
+  readonly #verb: Verb;
   readonly #backoff: Backoff;
   #failures = 0;
   #sinceMs = 0;
   #hurriedMs = -Infinity;
 
-  constructor(context: WatchContext) {
+  constructor(context: WatchContext, verb: Verb) {
     this.#context = context;
+    this.#verb = verb;
     this.#backoff = new Backoff(context.clock, context.times.backoff);
   }
 
@@ -166,7 +172,8 @@ export class Outage {
    * @throws Stopped
    */
   async failed(what: string, failure: ApiFailure): Promise<void> {
-    const { log, clock, stop } = this.#context;
+    const { log, clock, pulse, stop } = this.#context;
+    pulse.failed(this.#verb, failure);
     if (this.#failures++ === 0) this.#sinceMs = clock.nowMs();
     const delayMs = this.#backoff.fail(failure.retryAfterMs);
     const next = `Next attempt in ${seconds(delayMs)}.`;
