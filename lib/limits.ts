@@ -163,3 +163,16 @@ export const SUMMARY_MS = 5 * 60_000;
 
 /** After a stop signal, ms: what is not finished by then is left to the next start's recovery. */
 export const STOP_MS = 3_000;
+
+/**
+ * Between two looks at what a service manager is to be told, ms: its sentence changes with each
+ * event, and what is ill for an instant must not cost the only WATCHDOG=1 of a period.
+ */
+export const SERVICE_LOOK_MS = 5_000;
+
+/**
+ * How long the recovery may take where a service manager waits for it, ms. It reads one
+ * checkpoint's tail (64 MiB of lines take seconds) and, after an unclean stop, writes the ring
+ * again: at FILTER_CAPACITY's most 1.6 GB a generation, which take a slow disk minutes.
+ */
+export const RECOVERY_MS = 15 * 60_000;

@@ -17,6 +17,8 @@ import { log } from "./log.ts";
 import { givePermissionsUp } from "./privileges.ts";
 import type { Credentials, FromWatch } from "./protocol.ts";
 import { Recorder } from "./recorder.ts";
+import { Notifier, takeManagerEnv } from "./sd_notify.ts";
+import { Service } from "./service.ts";
 import { type Settings, settingsWarnings } from "./settings.ts";
 import type { Signals } from "./signals.ts";
 import { WatchClient } from "./watch_client.ts";
@@ -31,11 +33,12 @@ export async function run(io: Io, given: Settings, signals: Signals): Promise<vo
   const settings = withWholePaths(given);
   for (const warning of settingsWarnings(settings)) log.warning(warning);
   log.info(`Settings: ${JSON.stringify(settings)}`);
+  const service = serviceOf(io, settings); // Plugins inherit what the next line finds.
   const cluster = loadCluster(settings);
   prepareFetch(cluster); // Before the first use of TLS, which the next line may make.
   const credentials = await cluster.credentialSource.load();
   log.info(`API server ${cluster.server}, from ${cluster.source}.`);
-  await new Session(io, settings, signals, cluster, credentials).run();
+  await new Session(io, settings, signals, service, cluster, credentials).run();
 }
 
 /** The checkpoint names the destination: a start from another folder must find the same file. */
@@ -46,6 +49,12 @@ function withWholePaths(settings: Settings): Settings {
     destination: destination === "-" ? destination : resolve(destination),
     persistencePath: resolve(persistencePath),
   };
+}
+
+function serviceOf(io: Io, { persistencePath }: Settings): Service {
+  const env = takeManagerEnv(Deno.pid);
+  const notifier = env === null ? null : new Notifier(io, env.socket, persistencePath);
+  return new Service(io, notifier, env?.watchdogMs ?? null);
 }
 
 /** What is watched: each namespace for itself, or the cluster. */
@@ -62,6 +71,7 @@ class Session {
   readonly #io: Io;
   readonly #settings: Settings;
   readonly #signals: Signals;
+  readonly #service: Service;
   readonly #cluster: Cluster;
   readonly #timers = new Map<string, () => void>();
   readonly #ended = Promise.withResolvers<{ error: unknown }>();
@@ -72,6 +82,7 @@ class Session {
     io: Io,
     settings: Settings,
     signals: Signals,
+    service: Service,
     cluster: Cluster,
     credentials: Credentials,
   ) {
@@ -79,6 +90,7 @@ class Session {
     this.#io = io;
     this.#settings = settings;
     this.#signals = signals;
+    this.#service = service;
     this.#cluster = cluster;
   }
 
@@ -86,6 +98,7 @@ class Session {
     const { identity } = this.#settings;
     const { server, netHosts, credentialSource } = this.#cluster;
     const watches = watchesOf(server, this.#settings);
+    this.#service.starting();
     const recorder = await Recorder.open(this.#io, {
       settings: this.#settings,
       watches,
@@ -100,7 +113,7 @@ class Session {
     await givePermissionsUp(credentialSource.needsRun);
     this.#signals.onHangup = () => {
       log.info("SIGHUP: reopening the destination.");
-      recorder.reopen();
+      void this.#service.reload(() => recorder.reopen());
     };
     this.#signals.onStop = (signal) => {
       log.info(`${signal}: stopping.`);
@@ -120,6 +133,7 @@ class Session {
     });
     this.#startTimers(client, recorder);
     recorder.begin();
+    this.#service.ready({ describe: () => this.#describe(recorder), health: () => null });
 
     const { error } = await this.#ended.promise;
     for (const name of [...this.#timers.keys()]) this.#clear(name);
@@ -131,7 +145,13 @@ class Session {
 
   /** Without an error it is a stop that was asked for. */
   #end(error: unknown): void {
+    this.#service.stopping(error);
     this.#ended.resolve({ error });
+  }
+
+  #describe(recorder: Recorder): string {
+    const { server } = this.#cluster;
+    return this.#isConnected ? `${server}: ${recorder.summary()}` : `${server} did not answer yet.`;
   }
 
   #receive(message: FromWatch, client: WatchClient, recorder: Recorder): void {

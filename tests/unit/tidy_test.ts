@@ -32,7 +32,7 @@ const REACH: { what: string; signs: string[]; files: string[] }[] = [
       'from "node:(http|https|http2|net|tls|dgram|dns)"',
     ],
     // Of node:net, proxy.ts takes the arithmetic of addresses alone.
-    files: ["api_client.ts", "key_pair.ts", "proxy.ts"],
+    files: ["api_client.ts", "key_pair.ts", "proxy.ts", "sd_notify.ts"],
   },
   {
     what: "other processes",
@@ -42,7 +42,7 @@ const REACH: { what: string; signs: string[]; files: string[] }[] = [
   {
     what: "the environment",
     signs: [String.raw`\bDeno\.env\b`, String.raw`\bprocess\.env\b`],
-    files: ["kubeconfig.ts", "proxy.ts"],
+    files: ["kubeconfig.ts", "proxy.ts", "sd_notify.ts"],
   },
   {
     what: "the end of the process",

@@ -1,0 +1,130 @@
+/**
+ * What a service manager is told, and when: systemd of a unit with `Type=notify`, Podman and
+ * others. Where none listens (no NOTIFY_SOCKET), nothing here does anything.
+ *
+ *   EXTEND_TIMEOUT_USEC  before the recovery
+ *   READY                state and destination agree; an API server that is down is no failed start
+ *   RELOADING, READY     around SIGHUP: when the second comes, lines go to the new file
+ *   STATUS               a sentence, when it changes
+ *   WATCHDOG             while the program is healthy
+ *   STOPPING             a signal, or what ends the process
+ */
+
+import { messageOf } from "./errors.ts";
+import type { Io } from "./io.ts";
+import { RECOVERY_MS, SERVICE_LOOK_MS } from "./limits.ts";
+import { escapeControls } from "./log.ts";
+import type { Notifier } from "./sd_notify.ts";
+
+/** What the manager is told of a program that is up. Both are asked often, so both are quick. */
+export interface ServiceReport {
+  /** How it is, in a sentence. */
+  describe: () => string;
+  /** What is wrong; null = it is healthy. */
+  health: () => string | null;
+}
+
+/** See the head of this file. Its methods neither throw nor wait. */
+export class Service {
+  readonly #io: Io;
+  readonly #notifier: Pick<Notifier, "send" | "offer"> | null;
+  /** Between two WATCHDOG=1, ms; null = nobody waits for one. */
+  readonly #watchdogMs: number | null;
+  /** CLOCK_MONOTONIC, which a manager measures with, where `monotonicMs()` is 0; ms. */
+  readonly #clockStartMs: number;
+  #report: ServiceReport | null = null;
+  #said = "";
+  #watchdogAtMs = -Infinity;
+  #reloads = 0;
+  #isStopping = false;
+  #cancelLook: (() => void) | null = null;
+
+  /**
+   * @param notifier null = there is no manager
+   * @param watchdogMs the manager ends a process that says nothing for so long; null = it does not
+   */
+  constructor(
+    io: Io,
+    notifier: Pick<Notifier, "send" | "offer"> | null,
+    watchdogMs: number | null,
+  ) {
+    this.#io = io;
+    this.#notifier = notifier;
+    this.#watchdogMs = watchdogMs === null ? null : watchdogMs / 2;
+    this.#clockStartMs = notifier === null ? 0 : 1000 * Deno.osUptime() - io.monotonicMs();
+  }
+
+  /**
+   * The recovery comes. It holds this thread, so nothing can be said while it lasts; cut off by a
+   * start timeout it would only be started over.
+   */
+  starting(): void {
+    this.#notifier?.send(
+      `EXTEND_TIMEOUT_USEC=${1000 * RECOVERY_MS}\nSTATUS=Making state and destination agree.`,
+    );
+  }
+
+  /** The program is up. From here on the manager is told how it is. */
+  ready(report: ServiceReport): void {
+    if (this.#notifier === null) return;
+    this.#report = report;
+    this.#sendReady();
+    this.#look();
+  }
+
+  /** SIGHUP: `work` reopens the destination, and never rejects. */
+  async reload(work: () => Promise<void>): Promise<void> {
+    this.#reloads++;
+    this.#send(
+      `RELOADING=1\nMONOTONIC_USEC=${this.#monotonicUsec()}\nSTATUS=Reopening the destination.`,
+    );
+    await work();
+    // Two that overlap are one for the manager.
+    if (--this.#reloads === 0) this.#sendReady();
+  }
+
+  /** The end is near. @param error what ends the process; null = it was asked to stop */
+  stopping(error: unknown): void {
+    const why = error === null ? "." : `: ${escapeControls(messageOf(error))}`;
+    this.#send(`STOPPING=1\nSTATUS=Stopping${why}`);
+    this.#isStopping = true;
+    this.#cancelLook?.();
+  }
+
+  #sendReady(): void {
+    this.#said = this.#sentence();
+    this.#send(`READY=1\nSTATUS=${this.#said}`);
+  }
+
+  /** Says what has changed, and where it is due that all is well; again after a while. */
+  #look(): void {
+    const intervalMs = Math.min(SERVICE_LOOK_MS, this.#watchdogMs ?? SERVICE_LOOK_MS);
+    const nowMs = this.#io.monotonicMs();
+    const sentence = this.#sentence();
+    const isNews = sentence !== this.#said && this.#reloads === 0;
+    // One that would be due before the next look is sent now.
+    const isDue = this.#watchdogMs !== null && this.#report?.health() === null &&
+      nowMs + intervalMs > this.#watchdogAtMs + this.#watchdogMs;
+    const lines = [...(isDue ? ["WATCHDOG=1"] : []), ...(isNews ? [`STATUS=${sentence}`] : [])];
+    if (lines.length > 0 && this.#notifier?.offer(lines.join("\n"))) {
+      if (isDue) this.#watchdogAtMs = nowMs;
+      if (isNews) this.#said = sentence;
+    }
+    this.#cancelLook = this.#io.after(intervalMs, () => this.#look());
+  }
+
+  #send(text: string): void {
+    if (!this.#isStopping) this.#notifier?.send(text);
+  }
+
+  #sentence(): string {
+    if (this.#report === null) return "";
+    const ill = this.#report.health();
+    return escapeControls(ill === null ? this.#report.describe() : `Not healthy: ${ill}`);
+  }
+
+  /** Up to a second too high where the clocks were compared, so it is never before the signal. */
+  #monotonicUsec(): number {
+    return Math.ceil(1000 * (this.#clockStartMs + this.#io.monotonicMs()));
+  }
+}

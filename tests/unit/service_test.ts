@@ -1,0 +1,172 @@
+/** When a service manager is told what, and how datagrams are sent, without the rest of the program. */
+
+import { assertEquals } from "@std/assert";
+import type { Io } from "../../lib/io.ts";
+import { SERVICE_LOOK_MS } from "../../lib/limits.ts";
+import { realIo } from "../../lib/real_io.ts";
+import { Notifier, takeManagerEnv } from "../../lib/sd_notify.ts";
+import { Service } from "../../lib/service.ts";
+import { NotifySocket, stepsOf } from "../support/notify_socket.ts";
+import { withTempFolder } from "../support/temp.ts";
+
+/** An Io whose clock stands still until it is moved, which also runs what is due then. */
+class Clock {
+  #nowMs = 0;
+  readonly #timers = new Set<{ atMs: number; action: () => void }>();
+
+  readonly io: Io = {
+    ...realIo,
+    monotonicMs: () => this.#nowMs,
+    after: (ms, action) => {
+      const timer = { atMs: this.#nowMs + ms, action };
+      this.#timers.add(timer);
+      return () => this.#timers.delete(timer);
+    },
+  };
+
+  get timers(): number {
+    return this.#timers.size;
+  }
+
+  /** To the next timer. */
+  next(): void {
+    const [first] = [...this.#timers].sort((one, other) => one.atMs - other.atMs);
+    this.#timers.delete(first!);
+    this.#nowMs = first!.atMs;
+    first!.action();
+  }
+}
+
+/** A service that is READY, what it sent since, and the report that it asks for. */
+function startedService(watchdogMs: number | null) {
+  const sent: string[] = [];
+  const notifier = {
+    send: (text: string) => void sent.push(text),
+    offer: (text: string) => sent.push(text) > 0,
+  };
+  const clock = new Clock();
+  const service = new Service(clock.io, notifier, watchdogMs);
+  const report = { ill: null as string | null, text: "Well." };
+  service.ready({ describe: () => report.text, health: () => report.ill });
+  /** All that was sent until so many looks later. */
+  const looks = (count: number) => {
+    for (let n = 0; n < count; n++) clock.next();
+    return sent.splice(0);
+  };
+  return { clock, service, report, sent, looks };
+}
+
+Deno.test("WATCHDOG=1 comes at half of its time, and not while the program is ill", () => {
+  const { report, looks } = startedService(6 * SERVICE_LOOK_MS);
+  assertEquals(looks(0), ["READY=1\nSTATUS=Well.", "WATCHDOG=1"]);
+  assertEquals(looks(2), []);
+  assertEquals(looks(1), ["WATCHDOG=1"]);
+  assertEquals(looks(3), ["WATCHDOG=1"]);
+  report.ill = "Nobody reads.";
+  assertEquals(looks(9), ["STATUS=Not healthy: Nobody reads."]);
+  report.ill = null;
+  assertEquals(looks(1), ["WATCHDOG=1\nSTATUS=Well."], "at the next look, not at the next half");
+});
+
+Deno.test("A watchdog of less than a look is served in time too", () => {
+  const { clock, looks } = startedService(SERVICE_LOOK_MS / 5);
+  looks(0);
+  assertEquals(looks(1), ["WATCHDOG=1"]);
+  assertEquals(clock.io.monotonicMs(), SERVICE_LOOK_MS / 10);
+});
+
+Deno.test("A STATUS is said when it changes, on one line", () => {
+  const { report, looks } = startedService(null);
+  assertEquals(looks(4), ["READY=1\nSTATUS=Well."]);
+  report.text = "One\nREADY=1";
+  assertEquals(looks(2), ["STATUS=One\\nREADY=1"]);
+});
+
+Deno.test("What was not taken is said at the next look", () => {
+  const taken: string[] = [];
+  let isFull = true;
+  const offer = (text: string) => !isFull && taken.push(text) > 0;
+  const clock = new Clock();
+  const service = new Service(clock.io, { send: () => {}, offer }, 1000 * SERVICE_LOOK_MS);
+  let text = "Well.";
+  service.ready({ describe: () => text, health: () => null });
+  text = "Better.";
+  clock.next();
+  isFull = false;
+  clock.next();
+  assertEquals(taken, ["WATCHDOG=1\nSTATUS=Better."]);
+});
+
+Deno.test("Reloads that overlap end with one READY; after STOPPING nothing is said", async () => {
+  const { clock, service, sent } = startedService(null);
+  const [first, second, third] = [1, 2, 3].map(() => Promise.withResolvers<void>());
+  const reloads = [first!, second!].map(({ promise }) => service.reload(() => promise));
+  first!.resolve();
+  await reloads[0];
+  second!.resolve();
+  await reloads[1];
+  const last = service.reload(() => third!.promise);
+  service.stopping(new Error("The disk\nis gone"));
+  service.stopping(null);
+  third!.resolve();
+  await last;
+  const steps = ["READY", "RELOADING", "RELOADING", "READY", "RELOADING", "STOPPING"];
+  assertEquals(stepsOf(sent), steps);
+  assertEquals(sent.at(-1), "STOPPING=1\nSTATUS=Stopping: The disk is gone");
+  assertEquals(clock.timers, 0);
+});
+
+Deno.test("Without a manager nothing is done, and no clock runs", async () => {
+  const clock = new Clock();
+  const service = new Service(clock.io, null, null);
+  service.starting();
+  const asked = () => {
+    throw new Error("Asked for nothing");
+  };
+  service.ready({ describe: asked, health: asked });
+  await service.reload(() => Promise.resolve());
+  service.stopping(null);
+  assertEquals(clock.timers, 0);
+});
+
+Deno.test("What a manager says is taken out of the environment, so that no plugin speaks for us", () => {
+  const names = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
+  const taken = (...values: (string | null)[]) => {
+    for (const [index, name] of names.entries()) {
+      const value = values[index] ?? null;
+      if (value === null) Deno.env.delete(name);
+      else Deno.env.set(name, value);
+    }
+    const env = takeManagerEnv(42);
+    assertEquals(names.filter((name) => Deno.env.has(name)), []);
+    return env;
+  };
+  const socket = "/run/manager";
+  assertEquals(taken(), null);
+  assertEquals(taken(null, "1000000", "42"), null);
+  assertEquals(taken(""), null);
+  assertEquals(taken(socket), { socket, watchdogMs: null });
+  assertEquals(taken(socket, "1500000"), { socket, watchdogMs: 1500 });
+  assertEquals(taken(socket, "1500000", "42"), { socket, watchdogMs: 1500 });
+  assertEquals(taken(socket, "1500000", "43"), { socket, watchdogMs: null });
+  for (const wrong of ["", "0", "-1", "soon"]) {
+    assertEquals(taken(socket, wrong, "42"), { socket, watchdogMs: null });
+  }
+});
+
+Deno.test({
+  name: "A manager at an abstract name is told, where this Deno knows such, and in order",
+  sanitizeResources: false, // The program's socket is there until its end.
+  fn: async () => {
+    await withTempFolder(async (folder) => {
+      await using manager = new NotifySocket(`@${folder}`);
+      const notifier = new Notifier(realIo, manager.name, folder);
+      const texts = Array.from({ length: 10 }, (_, n) => `STATUS=${n}`);
+      for (const text of texts) notifier.send(text);
+      assertEquals(notifier.offer("STATUS=too late"), false);
+      await manager.got("STATUS=9");
+      assertEquals(manager.datagrams, texts);
+      assertEquals(Array.from(Deno.readDirSync(folder)), []);
+    });
+  },
+});
