@@ -98,7 +98,7 @@ class Session {
     const { identity } = this.#settings;
     const { server, netHosts, credentialSource } = this.#cluster;
     const watches = watchesOf(server, this.#settings);
-    this.#service.starting();
+    await this.#service.starting();
     const recorder = await Recorder.open(this.#io, {
       settings: this.#settings,
       watches,
@@ -151,7 +151,9 @@ class Session {
 
   #describe(recorder: Recorder): string {
     const { server } = this.#cluster;
-    return this.#isConnected ? `${server}: ${recorder.summary()}` : `${server} did not answer yet.`;
+    return this.#isConnected
+      ? `Watching ${server}. ${recorder.summary()}`
+      : `Waiting for ${server}, which did not let us in yet.`;
   }
 
   #receive(message: FromWatch, client: WatchClient, recorder: Recorder): void {

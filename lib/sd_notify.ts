@@ -42,7 +42,7 @@ export function takeManagerEnv(pid: number): ManagerEnv | null {
   return { socket, watchdogMs: isOurs && watchdogMs > 0 ? watchdogMs : null };
 }
 
-/** Sends datagrams in order, one at a time. Its methods neither throw nor wait. */
+/** Sends datagrams in order, one at a time. Its methods neither throw nor reject. */
 export class Notifier {
   readonly #io: Io;
   readonly #target: string;
@@ -62,17 +62,17 @@ export class Notifier {
     this.#ownPath = pathIn(folder, "notify.socket");
   }
 
-  /** Sends assignments such as `READY=1`, one a line. */
-  send(text: string): void {
-    if (this.#waiting === WAITING_MAX) return;
+  /** Sends assignments such as `READY=1`, one a line; resolves when they are gone, or given up. */
+  send(text: string): Promise<void> {
+    if (this.#waiting === WAITING_MAX) return Promise.resolve();
     this.#waiting++;
-    this.#last = this.#last.then(() => this.#sendNow(text)).finally(() => this.#waiting--);
+    return this.#last = this.#last.then(() => this.#sendNow(text)).finally(() => this.#waiting--);
   }
 
   /** Sends what is of no use later; false where it was not, as another datagram still waits. */
   offer(text: string): boolean {
     if (this.#waiting > 0) return false;
-    this.send(text);
+    void this.send(text);
     return true;
   }
 

@@ -16,6 +16,9 @@ import { RECOVERY_MS, SERVICE_LOOK_MS } from "./limits.ts";
 import { escapeControls } from "./log.ts";
 import type { Notifier } from "./sd_notify.ts";
 
+/** How long a manager that does not read holds up the start, ms. */
+const STARTING_MS = 1_000;
+
 /** What the manager is told of a program that is up. Both are asked often, so both are quick. */
 export interface ServiceReport {
   /** How it is, in a sentence. */
@@ -24,7 +27,7 @@ export interface ServiceReport {
   health: () => string | null;
 }
 
-/** See the head of this file. Its methods neither throw nor wait. */
+/** See the head of this file. Its methods neither throw nor reject. */
 export class Service {
   readonly #io: Io;
   readonly #notifier: Pick<Notifier, "send" | "offer"> | null;
@@ -55,13 +58,15 @@ export class Service {
   }
 
   /**
-   * The recovery comes. It holds this thread, so nothing can be said while it lasts; cut off by a
-   * start timeout it would only be started over.
+   * The recovery comes. Resolves when the manager knows it: recovery holds this thread, so nothing
+   * can be said while it lasts. Cut off by a start timeout it would only be started over.
    */
-  starting(): void {
-    this.#notifier?.send(
+  async starting(): Promise<void> {
+    if (this.#notifier === null) return;
+    const sent = this.#notifier.send(
       `EXTEND_TIMEOUT_USEC=${1000 * RECOVERY_MS}\nSTATUS=Making state and destination agree.`,
     );
+    await Promise.race([sent, this.#io.sleep(STARTING_MS)]);
   }
 
   /** The program is up. From here on the manager is told how it is. */
@@ -114,7 +119,7 @@ export class Service {
   }
 
   #send(text: string): void {
-    if (!this.#isStopping) this.#notifier?.send(text);
+    if (!this.#isStopping) void this.#notifier?.send(text);
   }
 
   #sentence(): string {

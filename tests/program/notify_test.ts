@@ -52,11 +52,24 @@ Deno.test("READY, RELOADING and READY around a SIGHUP, STOPPING: in this order",
   });
 });
 
+Deno.test("A manager is asked for time before the recovery, not in it or after it", async () => {
+  await withManager(async ({ state, startWith }, manager, env) => {
+    await Deno.mkdir(`${state}/checkpoint`); // A recovery that ends at once, and the program with it.
+    const { code } = await startWith({ env }).end();
+    assertEquals(code, 65);
+    await manager.got("EXTEND_TIMEOUT_USEC=900000000");
+    assertEquals(stepsOf(manager.datagrams), ["EXTEND_TIMEOUT_USEC"]);
+  });
+});
+
 Deno.test("It is READY while the API server is down, and its STATUS says so, then what it wrote", async () => {
   await withManager(async ({ server, startWith }, manager, env) => {
     await server.down();
     const program = startWith({ env: { ...env, WATCHDOG_USEC: "500000" } });
-    assertMatch(await manager.got("READY=1"), /^STATUS=http:.* did not answer yet\.$/m);
+    assertMatch(
+      await manager.got("READY=1"),
+      /^STATUS=Waiting for http:.*, which did not let us in yet\.$/m,
+    );
     server.store.create(sampleEvent("shop", "a.1"));
     await server.up();
     const last = () => manager.with("STATUS=").at(-1)!;

@@ -41,7 +41,7 @@ class Clock {
 function startedService(watchdogMs: number | null) {
   const sent: string[] = [];
   const notifier = {
-    send: (text: string) => void sent.push(text),
+    send: (text: string) => Promise.resolve(void sent.push(text)),
     offer: (text: string) => sent.push(text) > 0,
   };
   const clock = new Clock();
@@ -87,7 +87,11 @@ Deno.test("What was not taken is said at the next look", () => {
   let isFull = true;
   const offer = (text: string) => !isFull && taken.push(text) > 0;
   const clock = new Clock();
-  const service = new Service(clock.io, { send: () => {}, offer }, 1000 * SERVICE_LOOK_MS);
+  const service = new Service(
+    clock.io,
+    { send: () => Promise.resolve(), offer },
+    1000 * SERVICE_LOOK_MS,
+  );
   let text = "Well.";
   service.ready({ describe: () => text, health: () => null });
   text = "Better.";
@@ -119,7 +123,7 @@ Deno.test("Reloads that overlap end with one READY; after STOPPING nothing is sa
 Deno.test("Without a manager nothing is done, and no clock runs", async () => {
   const clock = new Clock();
   const service = new Service(clock.io, null, null);
-  service.starting();
+  await service.starting();
   const asked = () => {
     throw new Error("Asked for nothing");
   };
@@ -162,7 +166,7 @@ Deno.test({
       await using manager = new NotifySocket(`@${folder}`);
       const notifier = new Notifier(realIo, manager.name, folder);
       const texts = Array.from({ length: 10 }, (_, n) => `STATUS=${n}`);
-      for (const text of texts) notifier.send(text);
+      for (const text of texts) void notifier.send(text);
       assertEquals(notifier.offer("STATUS=too late"), false);
       await manager.got("STATUS=9");
       assertEquals(manager.datagrams, texts);
