@@ -31,7 +31,8 @@ configure | 1 | 2)
         systemctl daemon-reload
         # Not started at the first installation: it has no kubeconfig yet.
         if is_upgrade "$@"; then
-            systemctl try-restart kube-event-pipe.service 'kube-event-pipe@*.service'
+            # A start that fails, such as for a wrong setting, is told, and no fault of the package.
+            systemctl try-restart kube-event-pipe.service 'kube-event-pipe@*.service' || true
         fi
     fi
     ;;
