@@ -33,7 +33,7 @@ export async function run(io: Io, given: Settings, signals: Signals): Promise<vo
   const settings = withWholePaths(given);
   for (const warning of settingsWarnings(settings)) log.warning(warning);
   log.info(`Settings: ${JSON.stringify(settings)}`);
-  const service = serviceOf(io, settings); // Plugins inherit what the next line finds.
+  const service = serviceFor(io); // Plugins inherit the environment as the next line finds it.
   const cluster = loadCluster(settings);
   prepareFetch(cluster); // Before the first use of TLS, which the next line may make.
   const credentials = await cluster.credentialSource.load();
@@ -51,9 +51,10 @@ function withWholePaths(settings: Settings): Settings {
   };
 }
 
-function serviceOf(io: Io, { persistencePath }: Settings): Service {
+/** What tells a service manager how we are; nothing where there is none. */
+function serviceFor(io: Io): Service {
   const env = takeManagerEnv(Deno.pid);
-  const notifier = env === null ? null : new Notifier(io, env.socket, persistencePath);
+  const notifier = env === null ? null : Notifier.open(env.socket);
   return new Service(io, notifier, env?.watchdogMs ?? null);
 }
 
@@ -98,7 +99,7 @@ class Session {
     const { identity } = this.#settings;
     const { server, netHosts, credentialSource } = this.#cluster;
     const watches = watchesOf(server, this.#settings);
-    await this.#service.starting();
+    this.#service.starting();
     const recorder = await Recorder.open(this.#io, {
       settings: this.#settings,
       watches,

@@ -1,14 +1,15 @@
 /**
  * sd_notify(3): datagrams to the socket that a service manager names in NOTIFY_SOCKET.
  *
- * Nothing depends on them. A socket that is gone, full or no socket costs one WARNING, and what is
- * sent later is tried all the same: a watchdog must not run out because of one datagram.
+ * By libc's own functions: Deno's datagram sockets know no abstract name before 2.8.3, send
+ * nothing while this thread works, and spin while the manager does not read. The permission for it, ffi,
+ * is given up with the others; what is loaded stays.
+ *
+ * Nothing depends on a datagram. One that cannot be sent costs one WARNING, and is tried again.
  */
 
 import { messageOf } from "./errors.ts";
-import type { Io } from "./io.ts";
 import { log } from "./log.ts";
-import { pathIn } from "./paths.ts";
 
 /** What a service manager says in the environment of the process. */
 export interface ManagerEnv {
@@ -18,11 +19,23 @@ export interface ManagerEnv {
   watchdogMs: number | null;
 }
 
-/** Datagrams that wait while the manager does not read. More are dropped. */
+/** Datagrams kept while the manager does not take them. Then the oldest ones are dropped. */
 const WAITING_MAX = 16;
 
-/** The first Deno whose datagram sockets need no address of their own, as a number. */
-const UNBOUND_SINCE = versionNumber("2.8.3");
+/** As 64-bit Linux has them. */
+const LIBC = {
+  socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  sendto: { parameters: ["i32", "buffer", "usize", "i32", "buffer", "u32"], result: "isize" },
+  clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
+} as const;
+
+const AF_UNIX = 1;
+const SOCK_DGRAM = 2;
+const SOCK_CLOEXEC = 0o2000000;
+const MSG_DONTWAIT = 0x40;
+const CLOCK_MONOTONIC = 1;
+/** Bytes of sockaddr_un's path. */
+const SUN_PATH = 108;
 
 /**
  * Reads what the manager says, and takes it out of the environment: a credential plugin must not
@@ -42,78 +55,84 @@ export function takeManagerEnv(pid: number): ManagerEnv | null {
   return { socket, watchdogMs: isOurs && watchdogMs > 0 ? watchdogMs : null };
 }
 
-/** Sends datagrams in order, one at a time. Its methods neither throw nor reject. */
+/** Sends datagrams in order. Its methods neither throw nor wait. */
 export class Notifier {
-  readonly #io: Io;
+  readonly #libc: Deno.DynamicLibrary<typeof LIBC>["symbols"];
+  readonly #fd: number;
   readonly #target: string;
-  readonly #ownPath: string;
-  #socket: Deno.DatagramConn | null = null;
-  #last: Promise<void> = Promise.resolve();
-  #waiting = 0;
+  readonly #address: Uint8Array<ArrayBuffer>;
+  #waiting: string[] = [];
   #hasWarned = false;
 
-  /**
-   * @param target {@linkcode ManagerEnv.socket}
-   * @param folder where a Deno before 2.8.3 gives its socket a name, for an instant
-   */
-  constructor(io: Io, target: string, folder: string) {
-    this.#io = io;
+  private constructor(target: string) {
     this.#target = target;
-    this.#ownPath = pathIn(folder, "notify.socket");
+    this.#address = addressOf(target);
+    this.#libc = Deno.dlopen("libc.so.6", LIBC).symbols;
+    this.#fd = this.#libc.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (this.#fd < 0) throw new Error("no socket is to be had");
   }
 
-  /** Sends assignments such as `READY=1`, one a line; resolves when they are gone, or given up. */
-  send(text: string): Promise<void> {
-    if (this.#waiting === WAITING_MAX) return Promise.resolve();
-    this.#waiting++;
-    return this.#last = this.#last.then(() => this.#sendNow(text)).finally(() => this.#waiting--);
-  }
-
-  /** Sends what is of no use later; false where it was not, as another datagram still waits. */
-  offer(text: string): boolean {
-    if (this.#waiting > 0) return false;
-    void this.send(text);
-    return true;
-  }
-
-  async #sendNow(text: string): Promise<void> {
+  /** @param target {@linkcode ManagerEnv.socket}; null is returned where it cannot be one */
+  static open(target: string): Notifier | null {
     try {
-      if (!/^[/@]./.test(this.#target)) throw new Error("neither a path nor an abstract name");
-      this.#socket ??= this.#open();
-      const path = this.#target.replace(/^@/, "\0");
-      await this.#socket.send(new TextEncoder().encode(text), { transport: "unixpacket", path });
+      return new Notifier(target);
     } catch (error) {
-      if (this.#hasWarned) return;
-      this.#hasWarned = true;
-      const old = this.#target.startsWith("@") && !knowsUnbound() ? " (it needs Deno 2.8.3)" : "";
-      const what = text.split("\n", 1)[0];
-      log.warning(
-        `Cannot tell the service manager ${what} at NOTIFY_SOCKET ` +
-          `${JSON.stringify(this.#target)}: ${messageOf(error)}${old}. This is said once.`,
-      );
+      warn(target, messageOf(error));
+      return null;
     }
   }
 
-  #open(): Deno.DatagramConn {
-    if (knowsUnbound()) return Deno.listenDatagram({ transport: "unixpacket" });
-    const path = this.#ownPath;
-    this.#removeName(); // What a kill -9 left.
-    const socket = Deno.listenDatagram({ transport: "unixpacket", path });
-    this.#removeName(); // Nobody answers.
-    return socket;
+  /** Sends assignments such as `READY=1`, one a line, now or as soon as it can be done. */
+  send(text: string): void {
+    this.#waiting = [...this.#waiting, text].slice(-WAITING_MAX);
+    this.retry();
   }
 
-  #removeName(): void {
-    if (this.#io.stat(this.#ownPath) !== null) this.#io.remove(this.#ownPath);
+  /** Sends what is of no use later; false where it could not be sent. */
+  offer(text: string): boolean {
+    return this.retry() && this.#sendNow(text);
+  }
+
+  /** Sends what waits; false where something still does. */
+  retry(): boolean {
+    while (this.#waiting.length > 0 && this.#sendNow(this.#waiting[0]!)) this.#waiting.shift();
+    return this.#waiting.length === 0;
+  }
+
+  /** CLOCK_MONOTONIC, which a manager measures with, µs. */
+  monotonicUsec(): number {
+    const time = new BigInt64Array(2); // A struct timespec.
+    this.#libc.clock_gettime(CLOCK_MONOTONIC, time);
+    return 1e6 * Number(time[0]) + Math.floor(Number(time[1]) / 1e3);
+  }
+
+  #sendNow(text: string): boolean {
+    const bytes = new TextEncoder().encode(text);
+    const [size, address] = [BigInt(bytes.length), this.#address];
+    const sent = this.#libc.sendto(this.#fd, bytes, size, MSG_DONTWAIT, address, address.length);
+    if (sent >= 0) return true;
+    if (!this.#hasWarned) warn(this.#target, "nobody listens there, or does not read");
+    this.#hasWarned = true;
+    return false;
   }
 }
 
-function knowsUnbound(): boolean {
-  return versionNumber(Deno.version.deno) >= UNBOUND_SINCE;
+/** A sockaddr_un. @throws Error where there is none for it */
+function addressOf(target: string): Uint8Array<ArrayBuffer> {
+  const path = new TextEncoder().encode(
+    target.startsWith("@") ? `\0${target.slice(1)}` : `${target}\0`,
+  );
+  if (!/^[/@]./.test(target)) throw new Error("neither a path nor an abstract name");
+  if (path.length > SUN_PATH) throw new Error("too long for a socket's name");
+  const address = new Uint8Array(2 + path.length);
+  new DataView(address.buffer).setUint16(0, AF_UNIX, true);
+  address.set(path, 2);
+  return address;
 }
 
-/** Numbers in the order of versions; NaN, which is below none and above none, for a "-rc.1". */
-function versionNumber(version: string): number {
-  const [major = 0, minor = 0, patch = 0] = version.split(".").map(Number);
-  return 1e6 * major + 1e3 * minor + patch;
+function warn(target: string, why: string): void {
+  log.warning(
+    `Cannot tell the service manager how we are at NOTIFY_SOCKET ${JSON.stringify(target)}: ` +
+      `${why}. This is said once.`,
+  );
 }

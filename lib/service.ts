@@ -1,6 +1,6 @@
 /**
- * What a service manager is told, and when: systemd of a unit with `Type=notify`, Podman and
- * others. Where none listens (no NOTIFY_SOCKET), nothing here does anything.
+ * What a service manager is told, and when: systemd of a unit with `Type=notify`, and others.
+ * Where none listens (no NOTIFY_SOCKET), nothing here does anything.
  *
  *   EXTEND_TIMEOUT_USEC  before the recovery
  *   READY                state and destination agree; an API server that is down is no failed start
@@ -16,8 +16,8 @@ import { RECOVERY_MS, SERVICE_LOOK_MS } from "./limits.ts";
 import { escapeControls } from "./log.ts";
 import type { Notifier } from "./sd_notify.ts";
 
-/** How long a manager that does not read holds up the start, ms. */
-const STARTING_MS = 1_000;
+/** As much of a {@linkcode Notifier} as is used. */
+export type Sender = Pick<Notifier, "send" | "offer" | "retry" | "monotonicUsec">;
 
 /** What the manager is told of a program that is up. Both are asked often, so both are quick. */
 export interface ServiceReport {
@@ -27,14 +27,12 @@ export interface ServiceReport {
   health: () => string | null;
 }
 
-/** See the head of this file. Its methods neither throw nor reject. */
+/** See the head of this file. Its methods neither throw nor wait. */
 export class Service {
   readonly #io: Io;
-  readonly #notifier: Pick<Notifier, "send" | "offer"> | null;
+  readonly #notifier: Sender | null;
   /** Between two WATCHDOG=1, ms; null = nobody waits for one. */
   readonly #watchdogMs: number | null;
-  /** CLOCK_MONOTONIC, which a manager measures with, where `monotonicMs()` is 0; ms. */
-  readonly #clockStartMs: number;
   #report: ServiceReport | null = null;
   #said = "";
   #watchdogAtMs = -Infinity;
@@ -46,27 +44,17 @@ export class Service {
    * @param notifier null = there is no manager
    * @param watchdogMs the manager ends a process that says nothing for so long; null = it does not
    */
-  constructor(
-    io: Io,
-    notifier: Pick<Notifier, "send" | "offer"> | null,
-    watchdogMs: number | null,
-  ) {
+  constructor(io: Io, notifier: Sender | null, watchdogMs: number | null) {
     this.#io = io;
     this.#notifier = notifier;
     this.#watchdogMs = watchdogMs === null ? null : watchdogMs / 2;
-    this.#clockStartMs = notifier === null ? 0 : 1000 * Deno.osUptime() - io.monotonicMs();
   }
 
-  /**
-   * The recovery comes. Resolves when the manager knows it: recovery holds this thread, so nothing
-   * can be said while it lasts. Cut off by a start timeout it would only be started over.
-   */
-  async starting(): Promise<void> {
-    if (this.#notifier === null) return;
-    const sent = this.#notifier.send(
+  /** The recovery comes. Cut off by a start timeout it would only be started over. */
+  starting(): void {
+    this.#send(
       `EXTEND_TIMEOUT_USEC=${1000 * RECOVERY_MS}\nSTATUS=Making state and destination agree.`,
     );
-    await Promise.race([sent, this.#io.sleep(STARTING_MS)]);
   }
 
   /** The program is up. From here on the manager is told how it is. */
@@ -80,9 +68,8 @@ export class Service {
   /** SIGHUP: `work` reopens the destination, and never rejects. */
   async reload(work: () => Promise<void>): Promise<void> {
     this.#reloads++;
-    this.#send(
-      `RELOADING=1\nMONOTONIC_USEC=${this.#monotonicUsec()}\nSTATUS=Reopening the destination.`,
-    );
+    const usec = this.#notifier?.monotonicUsec();
+    this.#send(`RELOADING=1\nMONOTONIC_USEC=${usec}\nSTATUS=Reopening the destination.`);
     await work();
     // Two that overlap are one for the manager.
     if (--this.#reloads === 0) this.#sendReady();
@@ -105,6 +92,7 @@ export class Service {
   #look(): void {
     const intervalMs = Math.min(SERVICE_LOOK_MS, this.#watchdogMs ?? SERVICE_LOOK_MS);
     const nowMs = this.#io.monotonicMs();
+    this.#notifier?.retry();
     const sentence = this.#sentence();
     const isNews = sentence !== this.#said && this.#reloads === 0;
     // One that would be due before the next look is sent now.
@@ -119,17 +107,12 @@ export class Service {
   }
 
   #send(text: string): void {
-    if (!this.#isStopping) void this.#notifier?.send(text);
+    if (!this.#isStopping) this.#notifier?.send(text);
   }
 
   #sentence(): string {
     if (this.#report === null) return "";
     const ill = this.#report.health();
     return escapeControls(ill === null ? this.#report.describe() : `Not healthy: ${ill}`);
-  }
-
-  /** Up to a second too high where the clocks were compared, so it is never before the signal. */
-  #monotonicUsec(): number {
-    return Math.ceil(1000 * (this.#clockStartMs + this.#io.monotonicMs()));
   }
 }

@@ -1,10 +1,14 @@
 /** What the real program tells a service manager, by the datagrams that come out of it. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { Notifier } from "../../lib/sd_notify.ts";
 import { sampleEvent } from "../fake/sample.ts";
 import { type FakeScene, linesIn, withFakeScene } from "../support/fake_scene.ts";
 import { NotifySocket, stepsOf } from "../support/notify_socket.ts";
 import { until } from "../support/temp.ts";
+
+/** Used for its clock alone. */
+const clock = Notifier.open("@nobody")!;
 
 /** Runs `body` with a scene and a manager that listens at a path. */
 async function withManager(
@@ -16,38 +20,33 @@ async function withManager(
   });
 }
 
-/** µs since the machine started, to 10 ms. */
-function uptimeUsec(): number {
-  return 1e6 * Number(Deno.readTextFileSync("/proc/uptime").split(" ", 1));
-}
-
 Deno.test("READY, RELOADING and READY around a SIGHUP, STOPPING: in this order", async () => {
   await withManager(async (scene, manager, env) => {
-    const { server, destination, state, startWith } = scene;
+    const { server, destination, startWith } = scene;
     server.store.create(sampleEvent("shop", "a.1"));
     const program = startWith({ env });
     await manager.got("READY=1");
     await until("the first line", () => linesIn(destination) === 1);
     await Deno.rename(destination, `${destination}.1`);
-    const beforeUsec = uptimeUsec();
+    const beforeUsec = clock.monotonicUsec();
     program.signal("SIGHUP");
     const reloading = await manager.got("RELOADING=1");
-    const afterUsec = uptimeUsec();
+    const uptime = Number(Deno.readTextFileSync("/proc/uptime").split(" ", 1)) + 0.01;
+    const afterUsec = clock.monotonicUsec();
     await manager.got("READY=1", 2);
     assertEquals(linesIn(destination), 0);
     assert(await Deno.stat(destination), "the new file is there when it is READY again");
 
     // systemd takes it for the answer to its own signal only where it is not before that.
     const usec = Number(/^MONOTONIC_USEC=(\d+)$/m.exec(reloading)?.[1]);
-    assert(usec >= beforeUsec && usec <= afterUsec + 1.1e6, `${beforeUsec} ${usec} ${afterUsec}`);
+    assert(usec >= beforeUsec && usec <= afterUsec, `${beforeUsec} ${usec} ${afterUsec}`);
+    assert(usec <= 1e6 * uptime, `${usec}, and the machine is up for ${uptime} s`);
 
     assertEquals((await program.stop()).code, 0);
     await manager.got("STOPPING=1");
     assertEquals(stepsOf(manager.datagrams), [
       ...["EXTEND_TIMEOUT_USEC", "READY", "RELOADING", "READY", "STOPPING"],
     ]);
-    const left = Array.from(Deno.readDirSync(state), ({ name }) => name);
-    assertEquals(left.filter((name) => name.includes("notify")), []);
     assert(!program.stderr.includes("WARNING"), program.stderr);
   });
 });
@@ -132,7 +131,7 @@ Deno.test("A NOTIFY_SOCKET that names no socket costs one WARNING, and nothing e
       assertEquals((await program.stop()).code, 0);
       const warnings = program.stderr.split("\n").filter((line) => line.includes("WARNING"));
       assertEquals(warnings.length, 1, program.stderr);
-      assertMatch(warnings[0]!, /Cannot tell the service manager EXTEND_TIMEOUT_USEC=\d+ at /);
+      assertMatch(warnings[0]!, /Cannot tell the service manager /);
     }
   });
 });

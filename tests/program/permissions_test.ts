@@ -64,7 +64,7 @@ Deno.test("Main can dial out and run programs before it gives that up, and not a
       }).output();
       const text = new TextDecoder().decode(stdout);
       if (text === "") throw new Error(new TextDecoder().decode(stderr));
-      const gone = ["fetch", "connect", "run", "env", "sys"];
+      const gone = ["fetch", "connect", "run", "env", "ffi"];
       const all = (outcome: string) => Object.fromEntries(gone.map((name) => [name, outcome]));
       assertEquals(JSON.parse(text), {
         before: { ...all("done"), file: "done" },

@@ -7,13 +7,21 @@ export class NotifySocket {
   /** What came so far, in order; a datagram may hold several lines. */
   readonly datagrams: string[] = [];
   readonly #socket: Deno.DatagramConn;
-  readonly #reading: Promise<void>;
+  #reading: Promise<void> | null = null;
 
-  /** @param name a path, or `@` and an abstract name: the value of NOTIFY_SOCKET */
-  constructor(readonly name: string) {
+  /**
+   * @param name a path, or `@` and an abstract name: the value of NOTIFY_SOCKET
+   * @param options.isReading false = it listens, and reads from {@linkcode read} on
+   */
+  constructor(readonly name: string, { isReading = true } = {}) {
     const path = name.replace(/^@/, "\0");
     this.#socket = Deno.listenDatagram({ transport: "unixpacket", path });
-    this.#reading = this.#read();
+    if (isReading) this.read();
+  }
+
+  /** Takes what comes, and what waits. */
+  read(): void {
+    this.#reading ??= this.#read();
   }
 
   /** Those that hold such a line, or one that begins so where it ends with "=". */

@@ -7,7 +7,7 @@ import { realIo } from "../../lib/real_io.ts";
 import { Notifier, takeManagerEnv } from "../../lib/sd_notify.ts";
 import { Service } from "../../lib/service.ts";
 import { NotifySocket, stepsOf } from "../support/notify_socket.ts";
-import { withTempFolder } from "../support/temp.ts";
+import { until, withTempFolder } from "../support/temp.ts";
 
 /** An Io whose clock stands still until it is moved, which also runs what is due then. */
 class Clock {
@@ -41,8 +41,10 @@ class Clock {
 function startedService(watchdogMs: number | null) {
   const sent: string[] = [];
   const notifier = {
-    send: (text: string) => Promise.resolve(void sent.push(text)),
+    send: (text: string) => void sent.push(text),
     offer: (text: string) => sent.push(text) > 0,
+    retry: () => true,
+    monotonicUsec: () => 1e6,
   };
   const clock = new Clock();
   const service = new Service(clock.io, notifier, watchdogMs);
@@ -89,7 +91,7 @@ Deno.test("What was not taken is said at the next look", () => {
   const clock = new Clock();
   const service = new Service(
     clock.io,
-    { send: () => Promise.resolve(), offer },
+    { send: () => {}, offer, retry: () => true, monotonicUsec: () => 0 },
     1000 * SERVICE_LOOK_MS,
   );
   let text = "Well.";
@@ -123,7 +125,7 @@ Deno.test("Reloads that overlap end with one READY; after STOPPING nothing is sa
 Deno.test("Without a manager nothing is done, and no clock runs", async () => {
   const clock = new Clock();
   const service = new Service(clock.io, null, null);
-  await service.starting();
+  service.starting();
   const asked = () => {
     throw new Error("Asked for nothing");
   };
@@ -158,19 +160,45 @@ Deno.test("What a manager says is taken out of the environment, so that no plugi
   }
 });
 
-Deno.test({
-  name: "A manager at an abstract name is told, where this Deno knows such, and in order",
-  sanitizeResources: false, // The program's socket is there until its end.
-  fn: async () => {
-    await withTempFolder(async (folder) => {
-      await using manager = new NotifySocket(`@${folder}`);
-      const notifier = new Notifier(realIo, manager.name, folder);
-      const texts = Array.from({ length: 10 }, (_, n) => `STATUS=${n}`);
-      for (const text of texts) void notifier.send(text);
-      assertEquals(notifier.offer("STATUS=too late"), false);
-      await manager.got("STATUS=9");
-      assertEquals(manager.datagrams, texts);
-      assertEquals(Array.from(Deno.readDirSync(folder)), []);
-    });
+/** Runs `body` with a manager at a path and at an abstract name, which does not read at first. */
+function notifierTest(
+  name: string,
+  body: (notifier: Notifier, manager: NotifySocket) => Promise<void>,
+): void {
+  Deno.test({
+    name,
+    sanitizeResources: false, // The program has its socket until its end.
+    fn: async () => {
+      await withTempFolder(async (folder) => {
+        for (const name of [`${folder}/manager.socket`, `@${folder}`]) {
+          await using manager = new NotifySocket(name, { isReading: false });
+          await body(Notifier.open(name)!, manager);
+        }
+      });
+    },
+  });
+}
+
+notifierTest(
+  "A manager at a path or an abstract name is told in order",
+  async (notifier, manager) => {
+    const texts = ["READY=1", "STATUS=One\nWATCHDOG=1", `STATUS=${"x".repeat(4000)}`];
+    for (const text of texts) notifier.send(text);
+    manager.read();
+    await until("they came", () => manager.datagrams.length === texts.length);
+    assertEquals(manager.datagrams, texts);
   },
+);
+
+notifierTest("A manager that does not read is told when it does", async (notifier, manager) => {
+  let taken = 0;
+  while (notifier.offer(`STATUS=${taken}`)) taken++;
+  for (let n = 0; n < 20; n++) notifier.send(`READY=${n}`);
+  assertEquals(notifier.retry(), false);
+  assertEquals(notifier.offer("STATUS=late"), false);
+  manager.read();
+  await until("all is sent", () => notifier.retry());
+  await until("all came", () => manager.datagrams.length === taken + 16);
+  const ready = Array.from({ length: 16 }, (_, n) => `READY=${n + 4}`);
+  assertEquals(manager.datagrams.slice(taken), ready, "the last ones say how it is");
 });

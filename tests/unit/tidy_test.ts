@@ -32,7 +32,7 @@ const REACH: { what: string; signs: string[]; files: string[] }[] = [
       'from "node:(http|https|http2|net|tls|dgram|dns)"',
     ],
     // Of node:net, proxy.ts takes the arithmetic of addresses alone.
-    files: ["api_client.ts", "key_pair.ts", "proxy.ts", "sd_notify.ts"],
+    files: ["api_client.ts", "key_pair.ts", "proxy.ts"],
   },
   {
     what: "other processes",
@@ -43,6 +43,11 @@ const REACH: { what: string; signs: string[]; files: string[] }[] = [
     what: "the environment",
     signs: [String.raw`\bDeno\.env\b`, String.raw`\bprocess\.env\b`],
     files: ["kubeconfig.ts", "proxy.ts", "sd_notify.ts"],
+  },
+  {
+    what: "native code",
+    signs: [String.raw`\bDeno\.(dlopen|Unsafe)`],
+    files: ["sd_notify.ts"],
   },
   {
     what: "the end of the process",
