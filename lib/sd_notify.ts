@@ -1,9 +1,9 @@
 /**
  * sd_notify(3): datagrams to the socket that a service manager names in NOTIFY_SOCKET.
  *
- * By libc's own functions: Deno's datagram sockets know no abstract name before 2.8.3, send
- * nothing while this thread works, and spin while the manager does not read. The permission for it, ffi,
- * is given up with the others; what is loaded stays.
+ * By libc's own functions: Deno's datagram sockets know no abstract name before 2.8.3, send nothing
+ * while this thread works, and spin while the manager does not read. The permission for it (ffi) is
+ * given up with the others; what is loaded stays.
  *
  * Nothing depends on a datagram. One that cannot be sent costs one WARNING, and is tried again.
  */
