@@ -19,6 +19,9 @@ import type { Notifier } from "./sd_notify.ts";
 /** As much of a {@linkcode Notifier} as is used. */
 export type Sender = Pick<Notifier, "send" | "offer" | "retry" | "monotonicUsec">;
 
+/** Longest sentence, characters: systemd takes no datagram of more than 4096 bytes. */
+const STATUS_MAX = 1_000;
+
 /** What the manager is told of a program that is up. Both are asked often, so both are quick. */
 export interface ServiceReport {
   /** How it is, in a sentence. */
@@ -52,40 +55,31 @@ export class Service {
 
   /** The recovery comes. Cut off by a start timeout it would only be started over. */
   starting(): void {
-    this.#send(
-      `EXTEND_TIMEOUT_USEC=${1000 * RECOVERY_MS}\nSTATUS=Making state and destination agree.`,
-    );
+    this.#send(`EXTEND_TIMEOUT_USEC=${1000 * RECOVERY_MS}`, "Making state and destination agree.");
   }
 
   /** The program is up. From here on the manager is told how it is. */
   ready(report: ServiceReport): void {
-    if (this.#notifier === null) return;
+    if (this.#notifier === null || this.#isStopping) return;
     this.#report = report;
-    this.#sendReady();
+    this.#sendWithStatus("READY=1");
     this.#look();
   }
 
   /** SIGHUP: `work` reopens the destination, and never rejects. */
   async reload(work: () => Promise<void>): Promise<void> {
     this.#reloads++;
-    const usec = this.#notifier?.monotonicUsec();
-    this.#send(`RELOADING=1\nMONOTONIC_USEC=${usec}\nSTATUS=Reopening the destination.`);
+    this.#sendWithStatus(`RELOADING=1\nMONOTONIC_USEC=${this.#notifier?.monotonicUsec()}`);
     await work();
     // Two that overlap are one for the manager.
-    if (--this.#reloads === 0) this.#sendReady();
+    if (--this.#reloads === 0) this.#sendWithStatus("READY=1");
   }
 
   /** The end is near. @param error what ends the process; null = it was asked to stop */
   stopping(error: unknown): void {
-    const why = error === null ? "." : `: ${escapeControls(messageOf(error))}`;
-    this.#send(`STOPPING=1\nSTATUS=Stopping${why}`);
+    this.#send("STOPPING=1", error === null ? "Stopping." : `Stopping: ${messageOf(error)}`);
     this.#isStopping = true;
     this.#cancelLook?.();
-  }
-
-  #sendReady(): void {
-    this.#said = this.#sentence();
-    this.#send(`READY=1\nSTATUS=${this.#said}`);
   }
 
   /** Says what has changed, and where it is due that all is well; again after a while. */
@@ -94,11 +88,11 @@ export class Service {
     const nowMs = this.#io.monotonicMs();
     this.#notifier?.retry();
     const sentence = this.#sentence();
-    const isNews = sentence !== this.#said && this.#reloads === 0;
+    const isNews = sentence !== this.#said;
     // One that would be due before the next look is sent now.
     const isDue = this.#watchdogMs !== null && this.#report?.health() === null &&
       nowMs + intervalMs > this.#watchdogAtMs + this.#watchdogMs;
-    const lines = [...(isDue ? ["WATCHDOG=1"] : []), ...(isNews ? [`STATUS=${sentence}`] : [])];
+    const lines = [...(isDue ? ["WATCHDOG=1"] : []), ...(isNews ? [statusLine(sentence)] : [])];
     if (lines.length > 0 && this.#notifier?.offer(lines.join("\n"))) {
       if (isDue) this.#watchdogAtMs = nowMs;
       if (isNews) this.#said = sentence;
@@ -106,13 +100,23 @@ export class Service {
     this.#cancelLook = this.#io.after(intervalMs, () => this.#look());
   }
 
-  #send(text: string): void {
-    if (!this.#isStopping) this.#notifier?.send(text);
+  #sendWithStatus(state: string): void {
+    this.#said = this.#sentence();
+    this.#send(state, this.#said);
+  }
+
+  #send(state: string, sentence: string): void {
+    if (!this.#isStopping) this.#notifier?.send(`${state}\n${statusLine(sentence)}`);
   }
 
   #sentence(): string {
     if (this.#report === null) return "";
     const ill = this.#report.health();
-    return escapeControls(ill === null ? this.#report.describe() : `Not healthy: ${ill}`);
+    if (ill !== null) return `Not healthy: ${ill}`;
+    return this.#reloads > 0 ? "Reopening the destination." : this.#report.describe();
   }
+}
+
+function statusLine(sentence: string): string {
+  return `STATUS=${escapeControls(sentence).slice(0, STATUS_MAX)}`;
 }

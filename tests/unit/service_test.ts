@@ -1,6 +1,6 @@
 /** When a service manager is told what, and how datagrams are sent, without the rest of the program. */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Io } from "../../lib/io.ts";
 import { SERVICE_LOOK_MS } from "../../lib/limits.ts";
 import { realIo } from "../../lib/real_io.ts";
@@ -38,7 +38,7 @@ class Clock {
 }
 
 /** A service that is READY, what it sent since, and the report that it asks for. */
-function startedService(watchdogMs: number | null) {
+function startedService(watchdogMs: number | null, before = (_: Service) => {}) {
   const sent: string[] = [];
   const notifier = {
     send: (text: string) => void sent.push(text),
@@ -49,6 +49,7 @@ function startedService(watchdogMs: number | null) {
   const clock = new Clock();
   const service = new Service(clock.io, notifier, watchdogMs);
   const report = { ill: null as string | null, text: "Well." };
+  before(service);
   service.ready({ describe: () => report.text, health: () => report.ill });
   /** All that was sent until so many looks later. */
   const looks = (count: number) => {
@@ -82,6 +83,8 @@ Deno.test("A STATUS is said when it changes, on one line", () => {
   assertEquals(looks(4), ["READY=1\nSTATUS=Well."]);
   report.text = "One\nREADY=1";
   assertEquals(looks(2), ["STATUS=One\\nREADY=1"]);
+  report.text = "x".repeat(5000);
+  assert(looks(1)[0]!.length < 4096, "systemd takes no more");
 });
 
 Deno.test("What was not taken is said at the next look", () => {
@@ -120,6 +123,24 @@ Deno.test("Reloads that overlap end with one READY; after STOPPING nothing is sa
   assertEquals(stepsOf(sent), steps);
   assertEquals(sent.at(-1), "STOPPING=1\nSTATUS=Stopping: The disk is gone");
   assertEquals(clock.timers, 0);
+});
+
+Deno.test("An illness is told in a reload too; what ends while it starts never becomes READY", async () => {
+  const { service, report, sent, looks } = startedService(null);
+  const work = Promise.withResolvers<void>();
+  const reload = service.reload(() => work.promise);
+  assertMatch(sent.splice(0).at(-1)!, /^RELOADING=1\nMONOTONIC_USEC=\d+\nSTATUS=Reopening the d/);
+  report.ill = "The disk hangs.";
+  assertEquals(looks(1), ["STATUS=Not healthy: The disk hangs."]);
+  report.ill = null;
+  assertEquals(looks(1), ["STATUS=Reopening the destination."]);
+  work.resolve();
+  await reload;
+  assertEquals(sent.splice(0), ["READY=1\nSTATUS=Well."]);
+
+  const early = startedService(null, (service) => service.stopping(new Error("Not yet")));
+  assertEquals(early.looks(0), ["STOPPING=1\nSTATUS=Stopping: Not yet"]);
+  assertEquals(early.clock.timers, 0);
 });
 
 Deno.test("Without a manager nothing is done, and no clock runs", async () => {
