@@ -90,11 +90,12 @@ Deno.test("A STATUS is said when it changes, on one line", () => {
 Deno.test("What was not taken is said at the next look", () => {
   const taken: string[] = [];
   let isFull = true;
+  let retries = 0;
   const offer = (text: string) => !isFull && taken.push(text) > 0;
   const clock = new Clock();
   const service = new Service(
     clock.io,
-    { send: () => {}, offer, retry: () => true, monotonicUsec: () => 0 },
+    { send: () => {}, offer, retry: () => ++retries > 0, monotonicUsec: () => 0 },
     1000 * SERVICE_LOOK_MS,
   );
   let text = "Well.";
@@ -104,6 +105,7 @@ Deno.test("What was not taken is said at the next look", () => {
   isFull = false;
   clock.next();
   assertEquals(taken, ["WATCHDOG=1\nSTATUS=Better."]);
+  assertEquals(retries, 3, "also where there is nothing new to say");
 });
 
 Deno.test("Reloads that overlap end with one READY; after STOPPING nothing is said", async () => {
