@@ -11,6 +11,7 @@ import { parseArgs } from "@std/cli";
 import type { CheckOptions } from "./check.ts";
 import { UsageError } from "./errors.ts";
 import {
+  addressOf,
   destinationOf,
   fieldSelectorOf,
   folderOf,
@@ -49,6 +50,8 @@ const WITH_VARIABLE = [
   "start-timeout-sec",
   "namespaces",
   "field-selector",
+  "metrics-address",
+  "unhealthy-after",
 ] as const;
 
 const WITH_VALUE: readonly string[] = [...WITH_VARIABLE, "kubeconfig", "context"];
@@ -204,6 +207,9 @@ function settingsOf(
       d.startTimeoutSec,
     namespaces: namespacesOf(given("namespaces")) ?? d.namespaces,
     fieldSelector: fieldSelectorOf(given("field-selector")) ?? d.fieldSelector,
+    metricsAddress: addressOf(given("metrics-address")) ?? d.metricsAddress,
+    unhealthyAfterSec: wholeNumber(given("unhealthy-after"), BOUNDS.unhealthyAfterSec, "120") ??
+      d.unhealthyAfterSec,
     ...(typeof flags.kubeconfig === "string" && { kubeconfig: flags.kubeconfig }),
     ...(typeof flags.context === "string" && { context: flags.context }),
   };

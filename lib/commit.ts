@@ -17,7 +17,8 @@
  * Commit.written}.
  */
 
-import type { CheckpointFile, WatchState } from "./checkpoint.ts";
+import type { CheckpointFile } from "./checkpoint.ts";
+import type { CommitOptions } from "./commit_options.ts";
 import type { FileDestination } from "./file_destination.ts";
 import { carryOver } from "./carry_over.ts";
 import { Exclusive } from "./exclusive.ts";
@@ -30,31 +31,20 @@ import { log } from "./log.ts";
 import { PathWatch } from "./path_watch.ts";
 import { Pending } from "./pending.ts";
 import { type Destination, fileOf, offsetOf, reopenDestination } from "./destination.ts";
-import { type IdentityMode, LANES_OF, type Position } from "./protocol.ts";
+import { LANES_OF, type Position } from "./protocol.ts";
+import { Rhythm } from "./rhythm.ts";
 import type { Ring } from "./ring.ts";
 import { Abandoned, surely, untilItWorks } from "./trouble.ts";
-
-/** What a commit needs to know. */
-export interface CommitOptions {
-  identity: IdentityMode;
-  syncIntervalMs: number;
-  /** Names of the watches, in the order of their positions. */
-  watches: Omit<WatchState, "position">[];
-  /** Where they stand at the start; null = nothing is known yet. */
-  positions: (Position | null)[];
-  /** Opens the destination as its path is now. */
-  openDestination: () => Promise<Destination>;
-  /** Called with what ends the process. */
-  onFatal: (error: unknown) => void;
-  /** Called when a new occurrence closed a generation. */
-  onGenerationClosed: () => void;
-}
 
 /** An offset of the destination and the positions that belong to it. */
 type Mark = { offset: number; positions: (Position | null)[] };
 
 /** Owns what is pending, the destination, and the order in which things become durable. */
 export class Commit {
+  /** Lines wait for it, and become durable. */
+  readonly syncRhythm: Rhythm;
+  /** Positions wait for it. */
+  readonly checkpointRhythm: Rhythm;
   readonly #io: Io;
   readonly #ring: Ring;
   readonly #checkpoints: CheckpointFile;
@@ -81,6 +71,8 @@ export class Commit {
     destination: Destination,
     options: CommitOptions,
   ) {
+    this.syncRhythm = new Rhythm(io);
+    this.checkpointRhythm = new Rhythm(io);
     this.#io = io;
     this.#ring = ring;
     this.#checkpoints = checkpoints;
@@ -164,6 +156,7 @@ export class Commit {
 
   /** Lines were appended: their sync is due. */
   touched(): void {
+    if (this.appended.size > 0) this.syncRhythm.due();
     this.#cancelSync ??= this.#after(this.#options.syncIntervalMs, () => {
       this.#cancelSync = null;
       return this.sync();
@@ -178,6 +171,7 @@ export class Commit {
   dealt(positions: (Position | null)[]): void {
     const known = this.#dealt;
     this.#dealt = positions;
+    this.checkpointRhythm.due();
     // Without a position a restart can only LIST, and what was overwritten since is gone: so the
     // first one is stored at once.
     const isFirst = positions.some((one, index) => one !== null && (known[index] ?? null) === null);
@@ -209,7 +203,7 @@ export class Commit {
     const { lanes, size } = this.appended;
     for (let index = from; index < size; index++) this.#ring.add(lanes, 4 * index);
     this.appended.truncate(from);
-    await this.#flushRing();
+    await this.syncRhythm.during(() => this.#flushRing());
   }
 
   /**
@@ -287,6 +281,7 @@ export class Commit {
   async #sync(): Promise<void> {
     const file = fileOf(this.#destination);
     const mark: Mark = { offset: offsetOf(this.#destination), positions: this.#dealt };
+    this.syncRhythm.begin();
     if (file !== null) {
       const collected = this.#pending.collect();
       if (mark.offset !== this.#durable.offset) {
@@ -308,6 +303,7 @@ export class Commit {
       this.#lookAtPath(file);
     }
     this.#durable = mark;
+    this.syncRhythm.done();
   }
 
   async #remember(lanes: Uint32Array, count: number): Promise<void> {
@@ -324,9 +320,11 @@ export class Commit {
     if (byOccurrence) this.#options.onGenerationClosed();
   }
 
-  async #checkpoint(clean: boolean): Promise<void> {
-    await this.#sync();
-    await this.#writeCheckpoint(clean);
+  #checkpoint(clean: boolean): Promise<void> {
+    return this.checkpointRhythm.during(async () => {
+      await this.#sync();
+      await this.#writeCheckpoint(clean);
+    });
   }
 
   async #writeCheckpoint(clean: boolean): Promise<void> {

@@ -158,6 +158,19 @@ export const TROUBLE_MAX_MS = 5_000;
 /** Between two LISTs made so that generations can be dropped, ms. */
 export const REFRESH_MS = 10_000;
 
+/** The watch isolate tells main of counts and signs of life this long, ms, after one changed. */
+export const PULSE_MS = 1_000;
+
+/**
+ * Connections to --metrics-address at a time; more are closed at once. Scrapers and probes are few,
+ * and each takes a file descriptor.
+ */
+export const OBSERVE_CONNECTIONS_MAX = 16;
+/** Longest head of a request there, bytes; a longer one is refused (431). */
+export const OBSERVE_BYTES_MAX = 8 * 1024;
+/** A connection there is closed after this long, ms, whatever it is at. */
+export const OBSERVE_MS = 5_000;
+
 /** Between two summary lines in the log, ms. */
 export const SUMMARY_MS = 5 * 60_000;
 

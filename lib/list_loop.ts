@@ -8,6 +8,7 @@
 import { sleep } from "./backoff.ts";
 import { ListPass } from "./list_pass.ts";
 import { compareRv } from "./position.ts";
+import type { ListReason } from "./pulse.ts";
 import { Outage, seconds, Stopped, type WatchContext } from "./watch_context.ts";
 
 /** See the head of this file. */
@@ -26,6 +27,7 @@ export class ListLoop {
   /** The last demand that does not wait for the interval. */
   #urgent = 0;
   #reason = "";
+  #kind: ListReason = "start";
   /** The version of the LIST begun last, and the last demand that it pays. */
   #version = "";
   #versionServes = -1;
@@ -41,7 +43,7 @@ export class ListLoop {
   constructor(context: WatchContext, onWentBack: () => void) {
     this.#context = context;
     this.#onWentBack = onWentBack;
-    this.#outage = new Outage(context);
+    this.#outage = new Outage(context, "list");
   }
 
   /** Whether no LIST is under way or to come. */
@@ -55,7 +57,7 @@ export class ListLoop {
     this.#startedMs = clock.nowMs();
     const wake = () => this.#change();
     stop.addEventListener("abort", wake);
-    if (position.rv === null) this.#demand("nothing is known yet");
+    if (position.rv === null) this.#demand("start", "nothing is known yet");
     try {
       for (;;) {
         while (this.isIdle) await this.#nextOrOld();
@@ -73,7 +75,7 @@ export class ListLoop {
    * @returns its version, or that of a later one. @throws Stopped
    */
   async ask(): Promise<string> {
-    const demand = this.#demand("main asked for it");
+    const demand = this.#demand("drop", "main asked for it");
     this.#hurry(demand);
     while (this.#paid < demand) await this.#next();
     return this.#version;
@@ -88,7 +90,7 @@ export class ListLoop {
     if (position.listOwed && this.#owed > this.#serving) return;
     log("INFO", `${path}: a LIST is owed, because ${reason}.`);
     position.listOwed = true;
-    this.#owed = this.#demand(reason);
+    this.#owed = this.#demand("doubt", reason);
     writer.moved();
     writer.offer();
   }
@@ -121,8 +123,9 @@ export class ListLoop {
   }
 
   async #list(): Promise<void> {
-    const { clock, log, path, position, writer } = this.#context;
+    const { clock, log, path, position, pulse, writer } = this.#context;
     const reason = this.#reason;
+    pulse.listStarted(this.#kind);
     this.#beganMs = clock.nowMs();
     const hooks = {
       onBegin: () => {
@@ -139,6 +142,7 @@ export class ListLoop {
       writer.moved();
     }
     writer.offer();
+    pulse.listCompleted();
     const size = `${items} event(s) on ${pages} page(s) in ${seconds(durationMs)}`;
     log("INFO", `LIST ${path}: ${size}, because ${reason}.`);
     this.#change();
@@ -187,7 +191,7 @@ export class ListLoop {
     const since = Math.max(this.#beganMs, this.#startedMs);
     const waitMs = since + times.listAgeMaxMs - clock.nowMs();
     if (waitMs > 0) return await this.#nextWithin(waitMs);
-    this.#demand(`none was made for ${seconds(times.listAgeMaxMs)}`);
+    this.#demand("age", `none was made for ${seconds(times.listAgeMaxMs)}`);
   }
 
   /** Settles at the next change of anything here, or after so long. @throws Stopped */
@@ -202,7 +206,8 @@ export class ListLoop {
     if (stop.aborted) throw new Stopped();
   }
 
-  #demand(reason: string): number {
+  #demand(kind: ListReason, reason: string): number {
+    this.#kind = kind;
     this.#reason = reason;
     this.#demanded++;
     this.#change();

@@ -149,7 +149,7 @@ export class ListPass {
     intake: Intake,
     controller: AbortController,
   ): Promise<ListMetadata> {
-    const { writer, position } = this.#context;
+    const { writer, position, pulse } = this.#context;
     const items = new ListItems(this.#context.times.lineBytesMax);
     const pace = new Pace(this.#context, controller);
     for (;;) {
@@ -164,6 +164,7 @@ export class ListPass {
       writer.offer();
       const bytes = await pace.during(body.read(items.room()));
       if (bytes === null) return items.finish();
+      pulse.listRead(bytes.length);
       items.fill(bytes);
     }
   }

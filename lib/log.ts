@@ -92,6 +92,9 @@ class StderrHandler extends BaseHandler {
 
 /** The log of the program. Its methods never throw and never wait. */
 export class Log {
+  /** Lines of these levels so far, also those that were not shown. */
+  readonly counts = { WARNING: 0, ERROR: 0, CRITICAL: 0 };
+
   /** Each skipped and each written event. Give a function: most of the time nobody looks. */
   debug(text: LogText): void {
     this.at("DEBUG", text);
@@ -119,6 +122,7 @@ export class Log {
 
   /** One line at a level known only at run time, as the watch isolate's messages are. */
   at(level: Exclude<LogLevel, "NOTSET">, text: LogText): void {
+    if (level in this.counts) this.counts[level as keyof Log["counts"]]++;
     const logger = getLogger();
     if (logger.level > LogLevels[STD_LEVELS[level]]) return;
     const line = typeof text === "function" ? text() : text;

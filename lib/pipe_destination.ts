@@ -32,13 +32,17 @@ export interface PipeDestination {
   /**
    * Writes all the bytes, however long that takes.
    *
+   * @param onFailure called with each failure that is waited out
    * @returns false where `abandon` was raised before the first byte of them went; a line of which a
    * part is in the pipe goes on
    * @throws IoError where there is nobody left to write to
    */
-  write(bytes: Uint8Array, abandon: AbortSignal): Promise<boolean>;
+  write(bytes: Uint8Array, abandon: AbortSignal, onFailure?: OnFailure): Promise<boolean>;
   release(): void;
 }
+
+/** Told of a failure that is waited out. */
+type OnFailure = (error: unknown) => void;
 
 /** Says once that lines wait, and once that they do not any more. */
 class Stall {
@@ -87,7 +91,11 @@ export class StdoutDestination implements PipeDestination {
     this.#trouble = new Trouble(io, "write to standard output");
   }
 
-  async write(bytes: Uint8Array, abandon: AbortSignal): Promise<boolean> {
+  async write(
+    bytes: Uint8Array,
+    abandon: AbortSignal,
+    onFailure: OnFailure = () => {},
+  ): Promise<boolean> {
     let waitMs = FULL_WAIT_MS.first;
     for (let written = 0; written < bytes.length;) {
       if (written === 0 && abandon.aborted) return false;
@@ -96,6 +104,7 @@ export class StdoutDestination implements PipeDestination {
         written += await this.#writeSome(bytes.subarray(written, written + PIPE_BUF));
         waitMs = FULL_WAIT_MS.first;
       } catch (error) {
+        onFailure(error);
         // Whoever shares our standard output made it non-blocking, and it is full.
         if (codeOf(error) === "EAGAIN") {
           this.#sayFull(FULL_SAID_MS);
@@ -145,10 +154,14 @@ export class FifoDestination implements PipeDestination {
     this.path = path;
   }
 
-  async write(bytes: Uint8Array, abandon: AbortSignal): Promise<boolean> {
+  async write(
+    bytes: Uint8Array,
+    abandon: AbortSignal,
+    onFailure: OnFailure = () => {},
+  ): Promise<boolean> {
     this.#isWriting = true;
     try {
-      return await this.#writeAll(bytes, abandon);
+      return await this.#writeAll(bytes, abandon, onFailure);
     } finally {
       this.#isWriting = false;
       if (this.#isReleased) this.#close();
@@ -161,7 +174,11 @@ export class FifoDestination implements PipeDestination {
     if (!this.#isWriting) this.#close();
   }
 
-  async #writeAll(bytes: Uint8Array, abandon: AbortSignal): Promise<boolean> {
+  async #writeAll(
+    bytes: Uint8Array,
+    abandon: AbortSignal,
+    onFailure: OnFailure,
+  ): Promise<boolean> {
     const wait = { full: FULL_WAIT_MS.first, reader: READER_WAIT_MS.first };
     for (let written = 0; written < bytes.length;) {
       // A line that is half in goes on: its reader would find the next one in the middle of it.
@@ -176,6 +193,7 @@ export class FifoDestination implements PipeDestination {
         this.#stall.over(`the FIFO ${this.path}`);
       } catch (error) {
         const code = codeOf(error);
+        onFailure(error);
         if (code === "EAGAIN") {
           const why = `The FIFO ${this.path} is full: its reader does not read.`;
           this.#stall.waits(why, FULL_SAID_MS);

@@ -14,6 +14,7 @@ import { PIPE_BUF, type PipeDestination } from "./pipe_destination.ts";
 import { type IdentityMode, KEY_LANES, LANES_OF } from "./protocol.ts";
 import type { Refresh } from "./refresh.ts";
 import { Abandoned, Trouble } from "./trouble.ts";
+import { noFailures, type WriteFailure, writeFailureOf } from "./write_failure.ts";
 
 /** Events in the order in which they were met, as lib/batch.ts reads them. */
 export interface EventBatch {
@@ -37,6 +38,8 @@ export interface PipelineCounts {
   written: number;
   /** Bytes of those lines. */
   bytes: number;
+  /** Tries to write that failed and are made again. */
+  failures: Record<WriteFailure, number>;
 }
 
 /** A file takes as many lines at once as there are. */
@@ -44,17 +47,25 @@ const UNBOUNDED = { bytes: Infinity, lines: Infinity };
 
 /** The way of an event from a batch to the destination. */
 export class Pipeline {
-  readonly counts: PipelineCounts = { met: 0, written: 0, bytes: 0 };
+  readonly counts: PipelineCounts = { met: 0, written: 0, bytes: 0, failures: noFailures() };
+  /** Called once a batch with the last line of it that was written. */
+  onWritten: ((line: Uint8Array) => void) | null = null;
   readonly #io: Io;
   readonly #commit: Commit;
   readonly #refresh: Refresh;
   readonly #lanes: number;
+  #progressMs = 0;
 
   constructor(io: Io, commit: Commit, refresh: Refresh, identity: IdentityMode) {
     this.#io = io;
     this.#commit = commit;
     this.#refresh = refresh;
     this.#lanes = LANES_OF[identity];
+  }
+
+  /** When lines went out last, on the clock that never steps, ms. */
+  get progressMs(): number {
+    return this.#progressMs;
   }
 
   /**
@@ -65,6 +76,7 @@ export class Pipeline {
    */
   async deal(batch: EventBatch): Promise<void> {
     const trouble = new Trouble(this.#io, `append to ${this.#commit.destination.path}`);
+    let last = -1;
     for (let index = 0; index < batch.count;) {
       while (!this.#commit.isReady) await this.#commit.ready();
       const at = index * KEY_LANES;
@@ -86,9 +98,13 @@ export class Pipeline {
       for (let line = index; line < index + lines; line++) this.#say("Written", batch, line);
       this.counts.met += lines;
       this.counts.written += lines;
-      if (lines > 0) this.counts.bytes += batch.end(index + lines - 1) - batch.start(index);
+      if (lines === 0) continue;
+      this.counts.bytes += batch.end(index + lines - 1) - batch.start(index);
       index += lines;
+      last = index - 1;
+      this.#progressMs = this.#io.monotonicMs();
     }
+    if (last >= 0) this.onWritten?.(batch.bytes.subarray(batch.start(last), batch.end(last)));
   }
 
   /** Appends the new lines that stand together from `first` on; returns how many went. */
@@ -111,7 +127,10 @@ export class Pipeline {
     // The end of the file is torn; the next start mends it behind the last checkpoint.
     if (error instanceof IoError) this.#commit.fail(error);
     if (error === null) trouble.over();
-    else await trouble.wait(error, this.#commit.abandon, this.#commit.reopen);
+    else {
+      this.#failed(error);
+      await trouble.wait(error, this.#commit.abandon, this.#commit.reopen);
+    }
     return whole - first;
   }
 
@@ -123,7 +142,8 @@ export class Pipeline {
     const before = appended.size;
     const end = this.#collectRun(batch, first, { bytes: PIPE_BUF, lines: this.#commit.room });
     const bytes = batch.bytes.subarray(batch.start(first), batch.end(end - 1));
-    if (await pipe.write(bytes, AbortSignal.any([abandon, reopen]))) {
+    const signal = AbortSignal.any([abandon, reopen]);
+    if (await pipe.write(bytes, signal, (error) => this.#failed(error))) {
       await this.#commit.written(before);
       return end - first;
     }
@@ -150,6 +170,10 @@ export class Pipeline {
       !this.#commit.knows(batch.keys, index * KEY_LANES)
     );
     return index;
+  }
+
+  #failed(error: unknown): void {
+    this.counts.failures[writeFailureOf(error)]++;
   }
 
   #say(verdict: "Known" | "Written", batch: EventBatch, index: number): void {

@@ -7,6 +7,7 @@
  */
 
 import type { Gap } from "./gap.ts";
+import type { PulseReport } from "./pulse.ts";
 
 /** Where a watch stands, as the checkpoint keeps it. All resourceVersions are opaque strings. */
 export interface Position {
@@ -45,6 +46,12 @@ export interface WatchSpec {
   /** Passed to the server as it is; null = none. */
   fieldSelector: string | null;
   position: Position | null;
+}
+
+/** The path of the collection that is watched. */
+export function eventsPath(namespace: string | null): string {
+  const within = namespace === null ? "" : `/namespaces/${encodeURIComponent(namespace)}`;
+  return `/api/v1${within}/events`;
 }
 
 /** What a key is made of: the event's content, or the Python tool's `name-count`. */
@@ -99,6 +106,8 @@ export type FromWatch =
   | { type: "listed"; request: number }
   /** Something may have been missed. Main says and counts it. */
   | { type: "gap"; gap: Gap }
+  /** Counts and signs of life: at most one a second, and none where nothing changed. */
+  | { type: "pulse"; report: PulseReport }
   /** The API server let us in for the first time. */
   | { type: "connected" }
   /**

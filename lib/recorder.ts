@@ -71,6 +71,9 @@ export class Recorder {
   readonly #pipeline: Pipeline;
   readonly #onFatal: (error: unknown) => void;
   #gaps = 0;
+  /** When events came last, and when what is under way began, on the clock that never steps. */
+  #metMs: number;
+  #beganMs: number;
   /** What is to be done, in order; what is under way stays in it until it is done. */
   readonly #inbox: (() => Promise<void>)[] = [];
   #working: Promise<void> = Promise.resolve();
@@ -100,6 +103,7 @@ export class Recorder {
     this.positions = parts.positions;
     const { identity } = options.settings;
     this.#pipeline = new Pipeline(io, parts.commit, parts.refresh, identity);
+    this.#metMs = this.#beganMs = io.monotonicMs();
   }
 
   /**
@@ -160,6 +164,22 @@ export class Recorder {
     return this.#gaps;
   }
 
+  /** Since events were met last, or since the start, ms. */
+  get eventAgeMs(): number {
+    return this.#io.monotonicMs() - this.#metMs;
+  }
+
+  /** For how long events have been waiting without a line going out, ms; 0 = none waits. */
+  get blockedMs(): number {
+    if (this.#inbox.length === 0) return 0;
+    return this.#io.monotonicMs() - Math.max(this.#beganMs, this.#pipeline.progressMs);
+  }
+
+  /** Calls `action` with the last line written of each batch that had one. */
+  onWritten(action: (line: Uint8Array) => void): void {
+    this.#pipeline.onWritten = action;
+  }
+
   /** From here on LISTs can be asked for. */
   begin(): void {
     this.#refresh.consider();
@@ -167,6 +187,7 @@ export class Recorder {
 
   /** Takes a batch. `done` is called when it is dealt with and its memory is free again. */
   take({ events, positions }: Delivery, done: () => void): void {
+    if (events !== null) this.#metMs = this.#io.monotonicMs();
     this.#enqueue(async () => {
       if (events !== null) await this.#pipeline.deal(events);
       done();
@@ -239,6 +260,7 @@ export class Recorder {
   async #work(): Promise<void> {
     try {
       for (; this.#inbox.length > 0 && !this.#isStopping; this.#inbox.shift()) {
+        this.#beganMs = this.#io.monotonicMs();
         await this.#inbox[0]!();
       }
     } catch (error) {

@@ -49,7 +49,7 @@ export class Reflector {
   constructor(context: WatchContext) {
     this.#context = context;
     this.#what = `WATCH ${context.path}`;
-    this.#outage = new Outage(context);
+    this.#outage = new Outage(context, "watch");
     this.#lists = new ListLoop(context, () => {
       this.#rung = "list";
       this.#isFresh = true;
@@ -144,7 +144,8 @@ export class Reflector {
   }
 
   #opened({ from, isChecked }: WatchStart): void {
-    const { position, log } = this.#context;
+    const { position, log, pulse } = this.#context;
+    pulse.watchOpened();
     // Resuming after a clean end is routine.
     const isRoutine = this.#hasBegun && isChecked && !this.#outage.isOn;
     log(isRoutine ? "DEBUG" : "INFO", `${this.#what} from resourceVersion ${from}.`);
@@ -158,6 +159,7 @@ export class Reflector {
   }
 
   #accepted({ from, isChecked }: WatchStart): void {
+    this.#context.pulse.watchAccepted();
     if (!isChecked && this.#rung === "list") {
       const { position } = this.#context;
       if (this.#isForgotten) position.pass(from);
@@ -186,7 +188,8 @@ export class Reflector {
 
   /** It had begun, and ended. */
   async #ended(from: string, report: WatchReport, sinceRequestMs: number): Promise<void> {
-    const { log, times, stop } = this.#context;
+    const { log, pulse, times, stop } = this.#context;
+    pulse.watchEnded(report.end.how);
     const { end, hasMoved, lastedMs } = report;
     if (end.how === "discarded") return;
     const isShort = lastedMs < times.watchShortMs;

@@ -14,6 +14,8 @@ import type { Io } from "./io.ts";
 import { type Cluster, loadCluster, prepareFetch } from "./kubeconfig.ts";
 import { SUMMARY_MS } from "./limits.ts";
 import { log } from "./log.ts";
+import { ObserveServer } from "./observe_server.ts";
+import { Observer } from "./observer.ts";
 import { givePermissionsUp } from "./privileges.ts";
 import type { Credentials, FromWatch } from "./protocol.ts";
 import { Recorder } from "./recorder.ts";
@@ -34,11 +36,13 @@ export async function run(io: Io, given: Settings, signals: Signals): Promise<vo
   for (const warning of settingsWarnings(settings)) log.warning(warning);
   log.info(`Settings: ${JSON.stringify(settings)}`);
   const service = serviceFor(io); // Plugins inherit the environment as the next line finds it.
+  const { metricsAddress } = settings;
+  const server = metricsAddress === null ? null : await ObserveServer.open(metricsAddress);
   const cluster = loadCluster(settings);
   prepareFetch(cluster); // Before the first use of TLS, which the next line may make.
   const credentials = await cluster.credentialSource.load();
   log.info(`API server ${cluster.server}, from ${cluster.source}.`);
-  await new Session(io, settings, signals, service, cluster, credentials).run();
+  await new Session(io, settings, signals, service, cluster, credentials, server).run();
 }
 
 /** The checkpoint names the destination: a start from another folder must find the same file. */
@@ -74,6 +78,7 @@ class Session {
   readonly #signals: Signals;
   readonly #service: Service;
   readonly #cluster: Cluster;
+  readonly #server: ObserveServer | null;
   readonly #timers = new Map<string, () => void>();
   readonly #ended = Promise.withResolvers<{ error: unknown }>();
   #credentials: Credentials;
@@ -86,7 +91,9 @@ class Session {
     service: Service,
     cluster: Cluster,
     credentials: Credentials,
+    server: ObserveServer | null,
   ) {
+    this.#server = server;
     this.#credentials = credentials;
     this.#io = io;
     this.#settings = settings;
@@ -107,8 +114,10 @@ class Session {
       askForList: (request) => client.askForList(request),
       onFatal: (error) => this.#end(error),
     });
+    const observer = new Observer(this.#io, recorder, this.#settings, watches);
+    if (this.#server !== null) await observer.serve(this.#server);
     const client = new WatchClient(netHosts, {
-      onMessage: (message) => this.#receive(message, client, recorder),
+      onMessage: (message) => this.#receive(message, client, recorder, observer),
       onDeath: (reason) => this.#end(new InternalError(`The watch isolate died: ${reason}`)),
     });
     await givePermissionsUp(credentialSource.needsRun);
@@ -134,7 +143,10 @@ class Session {
     });
     this.#startTimers(client, recorder);
     recorder.begin();
-    this.#service.ready({ describe: () => this.#describe(recorder), health: () => null });
+    this.#service.ready({
+      describe: () => this.#describe(recorder),
+      health: () => observer.unhealthy(),
+    });
 
     const { error } = await this.#ended.promise;
     for (const name of [...this.#timers.keys()]) this.#clear(name);
@@ -157,12 +169,19 @@ class Session {
       : `Waiting for ${server}, which did not let us in yet.`;
   }
 
-  #receive(message: FromWatch, client: WatchClient, recorder: Recorder): void {
+  #receive(
+    message: FromWatch,
+    client: WatchClient,
+    recorder: Recorder,
+    observer: Observer,
+  ): void {
     switch (message.type) {
       case "log":
         return log.at(message.level, message.text);
       case "gap":
         return recorder.missed(message.gap);
+      case "pulse":
+        return observer.take(message.report);
       case "connected":
         this.#isConnected = true;
         log.info(`Connected to ${this.#cluster.server}.`);

@@ -8,6 +8,7 @@
 import { UsageError } from "./errors.ts";
 import type { IdentityMode } from "./protocol.ts";
 import {
+  type Address,
   type Bounds,
   DEFAULTS,
   ERROR_RATE_MIN,
@@ -169,6 +170,21 @@ export function fieldSelectorOf(given: Given | null): string | null {
   throw new UsageError(
     `${given.name} must be FIELD=VALUE, FIELD==VALUE or FIELD!=VALUE between commas, but is ` +
       `${shown(given.value)}. Example: type!=Normal,involvedObject.kind=Pod.`,
+  );
+}
+
+/** `HOST:PORT`; an IPv6 address stands in brackets, and port 0 is any free one. */
+export function addressOf(given: Given | null): Address | null {
+  if (given === null) return null;
+  const form =
+    /^(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)):(\d{1,5})$/;
+  const [, v6, name, digits] = form.exec(given.value.trim()) ?? [];
+  const hostname = v6 ?? name;
+  const port = Number(digits);
+  if (hostname !== undefined && port <= 65_535) return { hostname, port };
+  throw new UsageError(
+    `${given.name} must be HOST:PORT with a port of at most 65535, but is ${shown(given.value)}. ` +
+      "Example: 127.0.0.1:9090, or 0.0.0.0:9090 or [::]:9090 for all addresses of this machine.",
   );
 }
 

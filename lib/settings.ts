@@ -13,6 +13,14 @@ export const LOG_LEVELS = ["NOTSET", "DEBUG", "INFO", "WARNING", "ERROR", "CRITI
 /** A level of Python's logging. */
 export type LogLevel = typeof LOG_LEVELS[number];
 
+/** Where to listen. */
+export interface Address {
+  /** A name or an IP address, an IPv6 one without brackets. */
+  hostname: string;
+  /** 0 = any free one. */
+  port: number;
+}
+
 /** Everything that the command line and the variables decide. Units are in the names. */
 export interface Settings {
   /** Path of a file or FIFO; "-" = stdout. */
@@ -37,6 +45,10 @@ export interface Settings {
   namespaces: readonly string[];
   /** Events that the server shows; null = all. */
   fieldSelector: string | null;
+  /** Where /metrics, /healthz and /readyz are served; null = nowhere. */
+  metricsAddress: Address | null;
+  /** What stands still for longer makes /healthz say so. */
+  unhealthyAfterSec: number;
   /** The only kubeconfig to read; absent = KUBECONFIG, ~/.kube/config, service account. */
   kubeconfig?: string;
   /** Absent = the kubeconfig's current-context. */
@@ -57,6 +69,9 @@ export const DEFAULTS: Readonly<Settings> = {
   startTimeoutSec: 0,
   namespaces: [],
   fieldSelector: null,
+  metricsAddress: null,
+  // An API server is sure to keep five minutes of history: enough of them are left to act.
+  unhealthyAfterSec: 120,
 };
 
 /** Bounds of a number, both included. */
@@ -76,6 +91,7 @@ export const BOUNDS = {
   syncIntervalMs: { min: 1, max: 60_000 },
   /** A week, well below the 24.8 days that a timer can wait. */
   startTimeoutSec: { min: 0, max: 604_800 },
+  unhealthyAfterSec: { min: 1, max: 604_800 },
 } as const satisfies Partial<Record<keyof Settings, Bounds>>;
 
 /**

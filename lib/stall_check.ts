@@ -147,7 +147,7 @@ export class StallCheck {
 
   /** Why the WATCH must end; null = it need not. @throws ApiFailure; Stopped where it is alive */
   async #findFault(): Promise<string | null> {
-    const { position, writer } = this.#context;
+    const { position, pulse, writer } = this.#context;
     const mark = this.#mark ?? position.passed;
     const version = await this.#version();
     if (compareRv(version, mark) === -1) {
@@ -180,6 +180,7 @@ export class StallCheck {
       writer.offer();
     }
     this.#mark = version;
+    pulse.alive();
     return null;
   }
 

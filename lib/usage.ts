@@ -51,6 +51,12 @@ Cluster
   --start-timeout-sec N *    0 (try for ever). Exit with 69 where no API server let us in by then.
                              HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY are obeyed.
 
+Observing (docs/METRICS.md)
+  --metrics-address HOST:PORT *  Off. Serve /metrics (Prometheus), /healthz and /readyz there, for
+                             example at 127.0.0.1:9090 or [::1]:9090. No TLS, no authentication.
+  --unhealthy-after N *      120. Seconds that commits, a blocked destination or a watch without a
+                             sign of life may stand still before /healthz answers 503 and why.
+
 check and status: write nothing and take no lock, so they also work beside a running instance
   check                      Reads the destination, the FILEs rotated out of it (plain or gzip) and
                              the state; says which occurrences repeat, which lines are torn and

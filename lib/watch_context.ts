@@ -25,6 +25,7 @@ import {
 import type { Gap } from "./gap.ts";
 import type { WatchPosition } from "./position.ts";
 import type { FromWatch, IdentityMode } from "./protocol.ts";
+import type { Verb, WatchPulse } from "./pulse.ts";
 
 /** Levels of the log. */
 export type LogLevel = Extract<FromWatch, { type: "log" }>["level"];
@@ -68,6 +69,7 @@ export interface WatchContext {
   readonly client: ApiClient;
   readonly writer: BatchWriter;
   readonly position: WatchPosition;
+  readonly pulse: WatchPulse;
   readonly clock: Clock;
   readonly times: WatchTimes;
   /** Path of the collection, e.g. /api/v1/namespaces/a/events. */
@@ -139,12 +141,14 @@ export class Intake {
 /** Failures of one kind of request in a row: tells of each, waits, and tells when it is over. */
 export class Outage {
   readonly #context: WatchContext;
+  readonly #verb: Verb;
   readonly #backoff: Backoff;
   #failures = 0;
   #sinceMs = 0;
 
-  constructor(context: WatchContext) {
+  constructor(context: WatchContext, verb: Verb) {
     this.#context = context;
+    this.#verb = verb;
     this.#backoff = new Backoff(context.clock, context.times.backoff);
   }
 
@@ -160,7 +164,8 @@ export class Outage {
    * @throws Stopped
    */
   async failed(what: string, failure: ApiFailure): Promise<void> {
-    const { log, clock, stop } = this.#context;
+    const { log, clock, pulse, stop } = this.#context;
+    pulse.failed(this.#verb, failure);
     if (this.#failures++ === 0) this.#sinceMs = clock.nowMs();
     const delayMs = this.#backoff.fail(failure.retryAfterMs);
     const next = `Next attempt in ${seconds(delayMs)}.`;

@@ -196,12 +196,12 @@ export class WatchPass {
   }
 
   async #read(body: Body): Promise<WatchEnd> {
-    const { writer, stop, position } = this.#context;
+    const { writer, stop, pulse } = this.#context;
     let readMs: number | null = null;
     try {
       for (;;) {
         const ending = await this.#takeLines();
-        if (readMs !== null && this.#isAccepted) position.seen(readMs);
+        if (readMs !== null && this.#isAccepted) this.#seen(readMs);
         if (ending !== null) return ending;
         writer.offer();
         this.#stall.waits();
@@ -210,9 +210,10 @@ export class WatchPass {
         readMs = Date.now();
         if (bytes === null) {
           this.#accepted();
-          position.seen(readMs);
+          this.#seen(readMs);
           return this.#closed();
         }
+        pulse.watchRead(bytes.length);
         this.#lines.fill(bytes);
       }
     } catch (error) {
@@ -223,6 +224,12 @@ export class WatchPass {
       if (error instanceof ApiFailure) return this.#cutOff(error);
       throw error;
     }
+  }
+
+  /** It was alive at this time, ms since 1970. */
+  #seen(atMs: number): void {
+    this.#context.position.seen(atMs);
+    this.#context.pulse.alive();
   }
 
   /** Deals with all whole lines of the window; waits only where main takes no more. */

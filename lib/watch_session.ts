@@ -8,7 +8,8 @@ import { type Clock, realClock } from "./backoff.ts";
 import { BatchWriter } from "./batch.ts";
 import { messageOf } from "./errors.ts";
 import { WatchPosition } from "./position.ts";
-import type { FromWatch, ToWatch, WatchSpec } from "./protocol.ts";
+import { eventsPath, type FromWatch, type ToWatch, type WatchSpec } from "./protocol.ts";
+import { Pulse } from "./pulse.ts";
 import { Reflector } from "./reflector.ts";
 import { Stopped, WATCH_TIMES, type WatchContext, type WatchTimes } from "./watch_context.ts";
 
@@ -29,6 +30,8 @@ export class WatchSession {
   readonly #client: ApiClient;
   readonly #writer: BatchWriter;
   readonly #positions: WatchPosition[];
+  readonly #clock: Clock;
+  readonly #pulse: Pulse;
   readonly #reflectors: Reflector[];
   #isConnected = false;
 
@@ -47,6 +50,8 @@ export class WatchSession {
       positions: () => this.#positions.map((position) => position.snapshot()),
     };
     this.#writer = new BatchWriter(outlet, buffers, identity);
+    this.#clock = options.clock ?? realClock;
+    this.#pulse = new Pulse(this.#clock, (report) => this.#post({ type: "pulse", report }));
     this.#positions = watches.map(({ position }) => new WatchPosition(position));
     this.#reflectors = watches.map((spec, index) =>
       new Reflector(this.#context(start, spec, this.#positions[index]!))
@@ -78,6 +83,7 @@ export class WatchSession {
         return void this.#list(message.request);
       case "stop":
         this.#stop.abort();
+        this.#pulse.stop();
         return this.#writer.close();
       default:
         return message satisfies never;
@@ -108,13 +114,13 @@ export class WatchSession {
     { namespace, fieldSelector }: WatchSpec,
     position: WatchPosition,
   ): WatchContext {
-    const within = namespace === null ? "" : `/namespaces/${encodeURIComponent(namespace)}`;
-    const path = `/api/v1${within}/events`;
+    const path = eventsPath(namespace);
     return {
       client: this.#client,
       writer: this.#writer,
       position,
-      clock: this.#options.clock ?? realClock,
+      pulse: this.#pulse.watch(position),
+      clock: this.#clock,
       times: this.#options.times ?? WATCH_TIMES,
       path,
       namespace,

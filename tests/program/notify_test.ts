@@ -4,6 +4,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Notifier } from "../../lib/sd_notify.ts";
 import { sampleEvent } from "../fake/sample.ts";
 import { type FakeScene, linesIn, withFakeScene } from "../support/fake_scene.ts";
+import { FifoReader } from "../support/fifo_reader.ts";
 import { NotifySocket, stepsOf } from "../support/notify_socket.ts";
 import { until } from "../support/temp.ts";
 
@@ -96,6 +97,27 @@ Deno.test("WATCHDOG=1 comes again and again, to the manager that watches over th
     }
     assertEquals(manager.with("WATCHDOG=1").length, count);
     await other.stop();
+  });
+});
+
+Deno.test("WATCHDOG=1 stops while the program is not healthy, and STATUS says why", async () => {
+  await withManager(async ({ folder, server, startWith }, manager, env) => {
+    using reader = new FifoReader(`${folder}/fifo`); // It has not come yet.
+    const program = startWith({
+      args: ["--destination", reader.path, "--unhealthy-after", "1"],
+      env: { ...env, WATCHDOG_USEC: "200000" },
+    });
+    await program.says("WATCH /api/v1/events from");
+    await manager.got("WATCHDOG=1");
+    server.store.create(sampleEvent("shop", "a.1"));
+    const ill = () => manager.datagrams.filter((text) => /: The destination is block/.test(text));
+    // The next sentence, with another number of seconds, takes longer than the watchdog waits.
+    await until("it is ill, and still is", () => ill().length > 1);
+    const from = manager.datagrams.indexOf(ill()[0]!);
+    assertEquals(manager.datagrams.slice(from).join().match(/WATCHDOG/), null);
+    reader.come();
+    await until("it is well", () => manager.datagrams.at(-1)!.includes("WATCHDOG=1"));
+    assertEquals((await program.stop()).code, 0);
   });
 });
 

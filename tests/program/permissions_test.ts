@@ -49,27 +49,49 @@ Deno.test("The watch isolate reaches its one host, no other, and no file, proces
   });
 });
 
-Deno.test("Main can dial out and run programs before it gives that up, and not after; files it keeps", async () => {
+Deno.test("Main can dial out and run programs before it gives that up, and not after; files and its listener it keeps", async () => {
   await withTempFolder(async (folder) => {
     const file = `${folder}/file`;
     await Deno.writeTextFile(file, "text");
     await withServers(async (own) => {
-      const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      const child = new Deno.Command(Deno.execPath(), {
         args: [
           ...["run", "--quiet", ...await depsFlags(), ...programFlags()],
           new URL("./probe_main.ts", import.meta.url).pathname,
           own,
           file,
         ],
-      }).output();
-      const text = new TextDecoder().decode(stdout);
-      if (text === "") throw new Error(new TextDecoder().decode(stderr));
-      const gone = ["fetch", "connect", "run", "env", "ffi"];
-      const all = (outcome: string) => Object.fromEntries(gone.map((name) => [name, outcome]));
-      assertEquals(JSON.parse(text), {
-        before: { ...all("done"), file: "done" },
-        after: { ...all("NotCapable"), file: "done" },
+        stdin: "piped",
+        stdout: "piped",
+      }).spawn();
+      const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+      const { value: text } = await reader.read();
+      const { url, ...found } = JSON.parse(text ?? "null");
+      const done = {
+        fetch: "done",
+        connect: "done",
+        run: "done",
+        env: "done",
+        ffi: "done",
+        file: "done",
+      };
+      const refused = "NotCapable";
+      assertEquals(found, {
+        before: done,
+        after: {
+          fetch: refused,
+          connect: refused,
+          run: refused,
+          env: refused,
+          ffi: refused,
+          file: "done",
+        },
       });
+      // What was listened on before goes on, and is all that is left of the network.
+      assertEquals(await (await fetch(`${url}/healthz`)).text(), "ok\n");
+      await child.stdin.close();
+      assertEquals((await child.status).code, 0);
+      await reader.cancel();
     });
   });
 });

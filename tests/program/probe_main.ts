@@ -1,5 +1,9 @@
-/** Gives up what main gives up, then tries to dial out; run by permissions_test.ts. */
+/**
+ * Listens, gives up what main gives up, then tries to dial out; run by permissions_test.ts. It goes on
+ * until its standard input ends.
+ */
 
+import { ObserveServer } from "../../lib/observe_server.ts";
 import { givePermissionsUp } from "../../lib/privileges.ts";
 
 const [url, file] = Deno.args as [string, string];
@@ -27,6 +31,9 @@ async function attempts(): Promise<Record<string, string>> {
   };
 }
 
+const server = await ObserveServer.open({ hostname: "127.0.0.1", port: 0 });
 const before = await attempts();
 await givePermissionsUp(false);
-console.log(JSON.stringify({ before, after: await attempts() }));
+console.log(JSON.stringify({ url: server.url, before, after: await attempts() }));
+await Deno.stdin.read(new Uint8Array(1));
+await server.close();

@@ -38,6 +38,8 @@ Deno.test("parseCommandLine() gives the Python tool's defaults, but a rate of 1e
     startTimeoutSec: 0,
     namespaces: [],
     fieldSelector: null,
+    metricsAddress: null,
+    unhealthyAfterSec: 120,
   });
 });
 
@@ -55,7 +57,25 @@ const GIVEN: [flag: string, value: string, key: keyof Settings, read: unknown][]
   ["start-timeout-sec", "0", "startTimeoutSec", 0],
   ["namespaces", " shop,kube-system,,shop ", "namespaces", ["kube-system", "shop"]],
   ["field-selector", "type!=Normal", "fieldSelector", "type!=Normal"],
+  ["metrics-address", "[::1]:9090", "metricsAddress", { hostname: "::1", port: 9090 }],
+  ["unhealthy-after", "30", "unhealthyAfterSec", 30],
 ];
+
+Deno.test("parseCommandLine() takes HOST:PORT as an address to listen on, and nothing else", () => {
+  const addressOf = (value: string) => settingsOf([`--metrics-address=${value}`]).metricsAddress;
+  assertEquals(addressOf("127.0.0.1:9090"), { hostname: "127.0.0.1", port: 9090 });
+  assertEquals(addressOf(" node-1.example:0 "), { hostname: "node-1.example", port: 0 });
+  assertEquals(addressOf("[::]:65535"), { hostname: "::", port: 65_535 });
+  assertEquals(addressOf("[fe80::1%eth0]:1"), { hostname: "fe80::1%eth0", port: 1 });
+  const wrong = ["9090", ":9090", "localhost", "localhost:", "localhost:http", "localhost:65536"];
+  for (const value of [...wrong, "::1:9090", "[::1]", "http://localhost:1", "a b:1", "-a:1"]) {
+    assertEquals(
+      refusal([`--metrics-address=${value}`]),
+      `--metrics-address must be HOST:PORT with a port of at most 65535, but is "${value}". ` +
+        "Example: 127.0.0.1:9090, or 0.0.0.0:9090 or [::]:9090 for all addresses of this machine.",
+    );
+  }
+});
 
 Deno.test("parseCommandLine() refuses what cannot be a namespace, and more than there is room for", () => {
   for (const name of ["Shop", "shop_1", "-shop", "shop.example", "x".repeat(64)]) {

@@ -1,0 +1,21 @@
+/** What lib/commit.ts is told. */
+
+import type { WatchState } from "./checkpoint.ts";
+import type { Destination } from "./destination.ts";
+import type { IdentityMode, Position } from "./protocol.ts";
+
+/** What a commit needs to know. */
+export interface CommitOptions {
+  identity: IdentityMode;
+  syncIntervalMs: number;
+  /** Names of the watches, in the order of their positions. */
+  watches: Omit<WatchState, "position">[];
+  /** Where they stand at the start; null = nothing is known yet. */
+  positions: (Position | null)[];
+  /** Opens the destination as its path is now. */
+  openDestination: () => Promise<Destination>;
+  /** Called with what ends the process. */
+  onFatal: (error: unknown) => void;
+  /** Called when a new occurrence closed a generation. */
+  onGenerationClosed: () => void;
+}
