@@ -89,6 +89,7 @@ Deno.test("WATCHDOG=1 comes again and again, to the manager that watches over th
     const program = startWith({ env: watched });
     await manager.got("WATCHDOG=1", 20);
     await program.stop();
+    await manager.got("STOPPING=1"); // All of it has come.
     const count = manager.with("WATCHDOG=1").length;
     const other = startWith({ env: { ...watched, WATCHDOG_PID: "1" } });
     for (let ready = 2; ready < 6; ready++) {
