@@ -120,15 +120,16 @@ export class Observer {
     this.#noteComplete();
     const { commit, blockedMs } = this.#recorder;
     const { syncIntervalMs, destination } = this.#settings;
+    const sinceReportMs = this.#sinceReportMs;
     return {
       syncLateMs: commit.syncRhythm.waitedMs - syncIntervalMs,
       checkpointLateMs: commit.checkpointRhythm.waitedMs - CHECKPOINT_MS,
       blockedMs,
       destination,
-      watches: this.#report.watches.map(({ isOpen, silentMs }, index) => ({
+      watches: this.#report.watches.map(({ isOpen, isHeld, silentMs }, index) => ({
         path: this.#paths[index]!,
         isOpen,
-        silentMs: silentMs + this.#sinceReportMs,
+        silentMs: isHeld ? 0 : silentMs + sinceReportMs,
         isComplete: this.#complete[index]!,
       })),
     };

@@ -52,6 +52,8 @@ export interface WatchSigns {
   isOpen: boolean;
   /** Nothing is owed since the start: a LIST was complete, or the WATCH went on where it was. */
   isComplete: boolean;
+  /** It is not read, because main takes no more: its silence says nothing. */
+  isHeld: boolean;
   /** Since its last sign of life, or since its end where that came later, ms. */
   silentMs: number;
 }
@@ -82,7 +84,7 @@ export function emptyReport(watches: number): PulseReport {
     byteAgeMs: 0,
     watches: Array.from(
       { length: watches },
-      () => ({ isOpen: false, isComplete: false, silentMs: 0 }),
+      () => ({ isOpen: false, isComplete: false, isHeld: false, silentMs: 0 }),
     ),
   };
 }
@@ -150,6 +152,8 @@ export class WatchPulse {
   /** When the first WATCH since the last sign of life ended; -Infinity = none did. */
   #endedMs = -Infinity;
   #isOpen = false;
+  /** Streams that wait for room. */
+  #held = 0;
   #isComplete = false;
   /** A LIST was complete, or a WATCH was accepted, since the start. */
   #hasBegun = false;
@@ -213,6 +217,18 @@ export class WatchPulse {
     this.#pulse.changed();
   }
 
+  /** A stream waits until main takes more. */
+  held(): void {
+    this.#held++;
+    this.#pulse.changed();
+  }
+
+  /** It goes on. */
+  released(): void {
+    this.#held--;
+    this.alive();
+  }
+
   /** A request failed, which is waited out. */
   failed(verb: Verb, { status }: ApiFailure): void {
     this.#pulse.counts.failures[verb][reasonOf(status)]++;
@@ -225,7 +241,12 @@ export class WatchPulse {
     this.#isComplete ||= this.#hasBegun && this.#position.rv !== null && !this.#position.listOwed;
     const sinceMs = this.#isOpen ? this.#aliveMs : Math.max(this.#aliveMs, this.#endedMs);
     const silentMs = this.#clock.nowMs() - sinceMs;
-    return { isOpen: this.#isOpen, isComplete: this.#isComplete, silentMs };
+    return {
+      isOpen: this.#isOpen,
+      isComplete: this.#isComplete,
+      isHeld: this.#held > 0,
+      silentMs,
+    };
   }
 
   #began(): void {

@@ -123,12 +123,14 @@ export class Intake {
 
   /** Waits until the line of the event just scanned can be put. @throws Stopped */
   async room(): Promise<void> {
-    const { writer, clock, stop } = this.#context;
+    const { writer, clock, pulse, stop } = this.#context;
     const since = clock.nowMs();
+    pulse.held();
     while (!writer.isReady(this.scan.lineLength)) {
       await writer.changed();
       if (stop.aborted) throw new Stopped();
     }
+    pulse.released();
     this.heldMs += clock.nowMs() - since;
   }
 

@@ -39,5 +39,7 @@ Deno.test("DelaySampler looks at ten lines a second at most, and knows no negati
   sampler.written(line(61)); // Of a node whose clock is ahead.
   clock.nowMs = 300;
   sampler.written(bytes({ metadata: {} }));
+  clock.nowMs = 400;
+  sampler.written(bytes({ metadata: {}, lastTimestamp: at(59), message: "x".repeat(66_000) }));
   assertEquals(delays, [2000, 1000, 0]);
 });

@@ -16,6 +16,7 @@ import {
   type ToWatch,
   type WatchSpec,
 } from "../../lib/protocol.ts";
+import type { PulseReport } from "../../lib/pulse.ts";
 import { WATCH_TIMES, type WatchTimes } from "../../lib/watch_context.ts";
 import { WatchSession } from "../../lib/watch_session.ts";
 import { until } from "../fake/testing.ts";
@@ -74,6 +75,7 @@ export class MainEnd {
   readonly logs: string[] = [];
   readonly listed: number[] = [];
   readonly gaps: Gap[] = [];
+  readonly pulses: PulseReport[] = [];
   connected = 0;
   unauthorized = 0;
   /** Credentials to answer an "unauthorized" with. */
@@ -165,6 +167,9 @@ export class MainEnd {
         return;
       case "gap":
         this.gaps.push(message.gap);
+        return;
+      case "pulse":
+        this.pulses.push(message.report);
         return;
       case "connected":
         this.connected++;
