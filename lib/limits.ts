@@ -298,3 +298,16 @@ export const STOP_MS = 3_000;
  * the kernel must not keep it. Below 5 s, the shortest patience of a supervisor in use.
  */
 export const EXIT_MS = STOP_MS + 1_500;
+
+/**
+ * Between two looks at what a service manager is to be told, ms: its sentence changes with each
+ * event, and what is ill for an instant must not cost the only WATCHDOG=1 of a period.
+ */
+export const SERVICE_LOOK_MS = 5_000;
+
+/**
+ * How long the recovery may take where a service manager waits for it, ms. It reads one
+ * checkpoint's tail (64 MiB of lines) and, after an unclean stop, writes the ring again: 1.2 GB of
+ * it took 3 s on our disk, FILTER_CAPACITY allows 1.6 GB a generation, and disks are slower.
+ */
+export const RECOVERY_MS = 15 * 60_000;

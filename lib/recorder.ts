@@ -206,9 +206,12 @@ export class Recorder {
     log.warning(gapText(gap));
   }
 
-  /** SIGHUP: turns to the file that the destination's path leads to now. */
-  reopen(): void {
-    this.commit.switchFile().catch((error) => this.#failed(error));
+  /**
+   * SIGHUP: turns to the file that the destination's path leads to now. Resolves when that is done,
+   * or has failed, which `onFatal` was told.
+   */
+  reopen(): Promise<void> {
+    return this.commit.switchFile().catch((error) => this.#failed(error));
   }
 
   /**

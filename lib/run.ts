@@ -19,6 +19,8 @@ import { Observer } from "./observer.ts";
 import { givePermissionsUp } from "./privileges.ts";
 import type { Credentials, FromWatch } from "./protocol.ts";
 import { Recorder } from "./recorder.ts";
+import { Notifier, takeManagerEnv } from "./sd_notify.ts";
+import { Service } from "./service.ts";
 import { type Settings, settingsWarnings } from "./settings.ts";
 import type { Signals } from "./signals.ts";
 import { WatchClient } from "./watch_client.ts";
@@ -33,13 +35,14 @@ export async function run(io: Io, given: Settings, signals: Signals): Promise<vo
   const settings = withWholePaths(given);
   for (const warning of settingsWarnings(settings)) log.warning(warning);
   log.info(`Settings: ${JSON.stringify(settings)}`);
+  const service = serviceFor(io); // Plugins inherit the environment as the next line finds it.
   const { metricsAddress } = settings;
   const server = metricsAddress === null ? null : await ObserveServer.open(metricsAddress);
   const cluster = loadCluster(settings);
   prepareFetch(cluster); // Before the first use of TLS, which the next line may make.
   const credentials = await cluster.credentialSource.load();
   log.info(`API server ${cluster.server}, from ${cluster.source}.`);
-  await new Session(io, settings, signals, cluster, credentials, server).run();
+  await new Session(io, settings, signals, service, cluster, credentials, server).run();
 }
 
 /** The checkpoint names the destination: a start from another folder must find the same file. */
@@ -50,6 +53,13 @@ function withWholePaths(settings: Settings): Settings {
     destination: destination === "-" ? destination : resolve(destination),
     persistencePath: resolve(persistencePath),
   };
+}
+
+/** What tells a service manager how we are; nothing where there is none. */
+function serviceFor(io: Io): Service {
+  const env = takeManagerEnv(Deno.pid);
+  const notifier = env === null ? null : Notifier.open(env.socket);
+  return new Service(io, notifier, env?.watchdogMs ?? null);
 }
 
 /** What is watched: each namespace for itself, or the cluster. */
@@ -66,6 +76,7 @@ class Session {
   readonly #io: Io;
   readonly #settings: Settings;
   readonly #signals: Signals;
+  readonly #service: Service;
   readonly #cluster: Cluster;
   readonly #server: ObserveServer | null;
   readonly #timers = new Map<string, () => void>();
@@ -77,6 +88,7 @@ class Session {
     io: Io,
     settings: Settings,
     signals: Signals,
+    service: Service,
     cluster: Cluster,
     credentials: Credentials,
     server: ObserveServer | null,
@@ -86,6 +98,7 @@ class Session {
     this.#io = io;
     this.#settings = settings;
     this.#signals = signals;
+    this.#service = service;
     this.#cluster = cluster;
   }
 
@@ -93,6 +106,7 @@ class Session {
     const { identity, managedFields, wrap, cluster } = this.#settings;
     const { server, netHosts, credentialSource } = this.#cluster;
     const watches = watchesOf(server, this.#settings);
+    this.#service.starting();
     const recorder = await Recorder.open(this.#io, {
       settings: this.#settings,
       watches,
@@ -109,7 +123,7 @@ class Session {
     await givePermissionsUp(credentialSource.needsRun);
     this.#signals.onHangup = () => {
       log.info("SIGHUP: reopening the destination.");
-      recorder.reopen();
+      void this.#service.reload(() => recorder.reopen());
     };
     this.#signals.onStop = (signal) => {
       log.info(`${signal}: stopping.`);
@@ -131,6 +145,10 @@ class Session {
     });
     this.#startTimers(client, recorder);
     recorder.begin();
+    this.#service.ready({
+      describe: () => this.#describe(recorder),
+      health: () => observer.unhealthy(),
+    });
 
     const { error } = await this.#ended.promise;
     for (const name of [...this.#timers.keys()]) this.#clear(name);
@@ -142,7 +160,15 @@ class Session {
 
   /** Without an error it is a stop that was asked for. */
   #end(error: unknown): void {
+    this.#service.stopping(error);
     this.#ended.resolve({ error });
+  }
+
+  #describe(recorder: Recorder): string {
+    const { server } = this.#cluster;
+    return this.#isConnected
+      ? `Watching ${server}. ${recorder.summary()}`
+      : `Waiting for ${server}, which did not let us in yet.`;
   }
 
   #receive(

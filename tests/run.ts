@@ -37,7 +37,7 @@ async function shareServer(dir: string): Promise<ApiServer | null> {
  */
 async function runTests(args: string[], output: Deno.FsFile | null): Promise<number> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["test", ...args],
+    args: ["test", "--unstable-net", ...args],
     cwd: root,
     stdout: output === null ? "inherit" : "piped",
     stderr: output === null ? "inherit" : "piped",

@@ -12,5 +12,9 @@ remove | 0)
         /etc/systemd/system/*.wants/kube-event-pipe@*.service; do
         if [ -L "$link" ]; then rm -f "$link"; fi
     done
+    for folder in /usr/lib/systemd/system/kube-event-pipe*.service.d; do
+        rm -f "$folder/notify-reload.conf"
+        if [ -d "$folder" ]; then rmdir --ignore-fail-on-non-empty "$folder"; fi
+    done
     ;;
 esac

@@ -67,11 +67,25 @@ Deno.test("Main can dial out and run programs before it gives that up, and not a
       const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
       const { value: text } = await reader.read();
       const { url, ...found } = JSON.parse(text ?? "null");
-      const done = { fetch: "done", connect: "done", run: "done", env: "done", file: "done" };
+      const done = {
+        fetch: "done",
+        connect: "done",
+        run: "done",
+        env: "done",
+        ffi: "done",
+        file: "done",
+      };
       const refused = "NotCapable";
       assertEquals(found, {
         before: done,
-        after: { fetch: refused, connect: refused, run: refused, env: refused, file: "done" },
+        after: {
+          fetch: refused,
+          connect: refused,
+          run: refused,
+          env: refused,
+          ffi: refused,
+          file: "done",
+        },
       });
       // What was listened on before goes on, and is all that is left of the network.
       assertEquals(await (await fetch(`${url}/healthz`)).text(), "ok\n");

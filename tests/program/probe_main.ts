@@ -26,6 +26,7 @@ async function attempts(): Promise<Record<string, string>> {
     }),
     run: await outcome(() => new Deno.Command("true").outputSync()),
     env: await outcome(() => Deno.env.get("HOME")),
+    ffi: await outcome(() => Deno.dlopen("libc.so.6", {}).close()),
     file: await outcome(() => Deno.readTextFileSync(file)),
   };
 }

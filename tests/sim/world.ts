@@ -408,7 +408,7 @@ class World {
         this.#clock.steppedMs += deed.byMs;
         return;
       case "hangup":
-        return this.#life?.recorder?.reopen();
+        return void this.#life?.recorder?.reopen();
       case "full":
         this.#trouble(deed.forMs);
         this.#disk.freeBytes = deed.freeBytes;

@@ -1,18 +1,22 @@
 /** The real program, a state folder, a destination and a fake API server, for one test. */
 
 import { type FakeApiServer, startFakeApiServer } from "../fake/server.ts";
-import { Program } from "./program.ts";
+import { Program, type ProgramOptions } from "./program.ts";
 import { withTempFolder } from "./temp.ts";
 
 /** Folders and flags of an instance that watches a fake API server. */
 export interface FakeScene {
   server: FakeApiServer;
+  /** Holds all of it; gone afterwards. */
+  folder: string;
   state: string;
   destination: string;
   /** What a run, `check` and `status` share. */
   where: string[];
   /** Starts the program; `args` come behind its own. */
   start: (...args: string[]) => Program;
+  /** The same, with options; their `args` come behind its own too. */
+  startWith: (options: ProgramOptions) => Program;
 }
 
 /** Runs `body` with a scene, which is taken away after it. */
@@ -27,12 +31,13 @@ export async function withFakeScene(body: (scene: FakeScene) => Promise<void>): 
       const where = ["--persistence-path", state];
       const destination = `${folder}/events.jsonl`;
       const own = [...where, "--destination", destination, "--kubeconfig", `${folder}/kubeconfig`];
-      const start = (...args: string[]) => {
-        const program = Program.start({ args: [...own, ...args] });
+      const startWith = ({ args = [], ...options }: ProgramOptions) => {
+        const program = Program.start({ ...options, args: [...own, ...args] });
         programs.push(program);
         return program;
       };
-      await body({ server, state, destination, where, start });
+      const start = (...args: string[]) => startWith({ args });
+      await body({ server, folder, state, destination, where, start, startWith });
     } catch (error) {
       for (const { stderr } of programs) console.error(`The program said:\n${stderr}`);
       throw error;

@@ -1,11 +1,12 @@
 /**
- * Both units under a real systemd, which is booted in namespaces from a Debian with the .deb in it,
- * with the real logrotate, against the real API server. KEP_LONG=1.
+ * Both units under a real systemd, one that knows Type=notify-reload and one that does not, which is
+ * booted in namespaces from a Debian with the .deb in it, with the real logrotate, against the real
+ * API server. KEP_LONG=1.
  */
 
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { kubeconfigText } from "../fake/kubeconfig.ts";
-import { sharedApiServer } from "../real/api_server.ts";
+import { type ApiServerAccess, sharedApiServer } from "../real/api_server.ts";
 import { API_SERVER_HOW } from "../real/assets.ts";
 import { EventWriter } from "../real/event_writer.ts";
 import { needing } from "../support/skip.ts";
@@ -13,13 +14,14 @@ import { until, withTempFolder } from "../support/temp.ts";
 import { canMakeDebian, DEBIAN_HOW, makeDeb, makeDebian, run } from "./deb.ts";
 
 const UNITS = { "kube-event-pipe": "kubeconfig", "kube-event-pipe@prod": "prod.kubeconfig" };
+/** Debian's releases, and the type of the units in them. */
+const TYPES = { bookworm: "notify", trixie: "notify-reload" };
 const LOGS = ["/var/log/kube-event-pipe", "/var/log/kube-event-pipe/prod"];
 
 /** What a container manager gives systemd: /proc, /sys, a few devices, a control group, and a root
  * from which mounts propagate, without which no credential of a unit arrives. */
 const BOOT = `set -e
-cgroup=/sys/fs/cgroup/systemd/kube-event-pipe-boot
-mkdir -p $cgroup; echo $$ > $cgroup/cgroup.procs
+mkdir -p "$1"; echo $$ > "$1/cgroup.procs"
 exec unshare --mount --pid --uts --ipc --cgroup --fork --propagation=private sh -ec '
 cd "$0"
 mount --bind "$0" "$0"; cd "$0"
@@ -30,8 +32,7 @@ for device in null zero full random urandom tty; do
   touch dev/$device; mount --bind /dev/$device dev/$device
 done
 mount -t devpts devpts dev/pts; ln -s pts/ptmx dev/ptmx; mount -t tmpfs tmpfs dev/shm
-mount -t tmpfs tmpfs sys/fs/cgroup; mkdir sys/fs/cgroup/systemd
-mount -t cgroup -o none,name=systemd cgroup sys/fs/cgroup/systemd
+mount -t cgroup2 cgroup2 sys/fs/cgroup
 mount --move . /; chroot . mount --make-rshared /
 exec env -i container=lxc PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot . /lib/systemd/systemd --system
 ' "$0"`;
@@ -40,9 +41,9 @@ exec env -i container=lxc PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot . /lib/syste
 class Machine {
   readonly #child: Deno.ChildProcess;
 
-  constructor(debian: string) {
+  constructor(debian: string, cgroups: string) {
     this.#child = new Deno.Command("sh", {
-      args: ["-c", BOOT, debian],
+      args: ["-c", BOOT, debian, `${cgroups}/kube-event-pipe-boot`],
       stdin: "null",
       stdout: "null",
       stderr: "null",
@@ -78,71 +79,118 @@ class Machine {
   }
 }
 
-function canBoot(): boolean {
-  try {
-    return canMakeDebian() && Deno.statSync("/sys/fs/cgroup/systemd").isDirectory;
-  } catch {
-    return false;
+/** Where this machine has its control groups of version 2; null where no Debian can be booted. */
+function findCgroups(): string | null {
+  if (!canMakeDebian()) return null;
+  for (const folder of ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]) {
+    try {
+      if (Deno.statSync(`${folder}/cgroup.procs`).isFile) return folder;
+    } catch {
+      // Not here.
+    }
   }
+  return null;
 }
 
+const cgroups = findCgroups();
 const server = sharedApiServer();
 
-Deno.test(needing(
-  canBoot() ? server : null,
-  server === null ? API_SERVER_HOW : `${DEBIAN_HOW}, where there is /sys/fs/cgroup/systemd`,
-  "under systemd both units run, logrotate's postrotate reaches both, and an upgrade repeats nothing",
-  async (server) => {
-    const deb = await makeDeb();
-    await withTempFolder(async (folder) => {
-      const debian = `${folder}/debian`;
-      await makeDebian(debian, ["systemd-sysv", "logrotate"]);
-      await Deno.copyFile(deb, `${debian}/new.deb`);
-      const { url, ca, adminToken: token } = server;
-      using writer = new EventWriter(server);
-      await writer.createNamespace("boot-test");
-      await using machine = new Machine(debian);
-      await machine.up();
-      await machine.run(
-        "dpkg --install /new.deb && logrotate --force /etc/logrotate.d/kube-event-pipe",
-      );
-      for (const name of Object.values(UNITS)) {
-        const text = kubeconfigText({ server: url, ca, token });
-        await Deno.writeTextFile(`${debian}/etc/kube-event-pipe/${name}`, text, { mode: 0o600 });
-      }
-      await machine.run(`systemctl enable --now ${Object.keys(UNITS).join(" ")}`);
+for (const [release, type] of Object.entries(TYPES)) {
+  Deno.test(needing(
+    server !== null && cgroups !== null ? { server, cgroups } : null,
+    server === null ? API_SERVER_HOW : `${DEBIAN_HOW}, where there is a control group 2`,
+    `under ${release}'s systemd both units run, logrotate's postrotate reaches both, the watchdog ` +
+      "restarts what hangs, and an upgrade repeats nothing",
+    ({ server, cgroups }) =>
+      withTempFolder((folder) => live(folder, server, cgroups, release, type)),
+  ));
+}
 
-      const written = async (name: string) => {
-        await writer.createEvent("boot-test", { name });
-        for (const path of LOGS) {
-          await until(`${name} is in ${path}`, () => {
-            try {
-              return Deno.readTextFileSync(`${debian}${path}/events.jsonl`).includes(`"${name}"`);
-            } catch {
-              return false;
-            }
-          });
+async function live(
+  folder: string,
+  server: ApiServerAccess,
+  cgroups: string,
+  release: string,
+  type: string,
+): Promise<void> {
+  const deb = await makeDeb();
+  const debian = `${folder}/debian`;
+  await makeDebian(debian, ["systemd-sysv", "logrotate"], release);
+  await Deno.copyFile(deb, `${debian}/new.deb`);
+  const { url, ca, adminToken: token } = server;
+  using writer = new EventWriter(server);
+  const namespace = `boot-${release}`;
+  await writer.createNamespace(namespace);
+  await using machine = new Machine(debian, cgroups);
+  await machine.up();
+  await machine.run(
+    "dpkg --install /new.deb && logrotate --force /etc/logrotate.d/kube-event-pipe",
+  );
+  for (const name of Object.values(UNITS)) {
+    const text = kubeconfigText({ server: url, ca, token });
+    await Deno.writeTextFile(`${debian}/etc/kube-event-pipe/${name}`, text, { mode: 0o600 });
+  }
+  const units = Object.keys(UNITS);
+  await machine.run(`systemctl enable --now ${units.join(" ")}`);
+  const ask = async (unit: string, property: string) =>
+    (await machine.run(`systemctl show -P ${property} ${unit}`)).trim();
+  for (const unit of units) assertEquals(await ask(unit, "Type"), type);
+
+  const expected: string[] = [];
+  const written = async (word: string) => {
+    expected.push(word);
+    await writer.createEvent(namespace, { name: `${word}.1` });
+    for (const path of LOGS) {
+      await until(`${word} is in ${path}`, () => {
+        try {
+          return Deno.readTextFileSync(`${debian}${path}/events.jsonl`).includes(`"${word}.1"`);
+        } catch {
+          return false;
         }
-      };
-      await written("first.1");
-      await machine.run("logrotate --force /etc/logrotate.d/kube-event-pipe");
-      await written("second.1");
-      await machine.run("dpkg --install /new.deb");
-      await written("third.1");
-      for (const path of LOGS) {
-        const files = ["events.jsonl.1", "events.jsonl"].map((name) => `${debian}${path}/${name}`);
-        const text = files.map((file) => Deno.readTextFileSync(file)).join("");
-        const names = text.match(/"(first|second|third)\.1","namespace":"boot-test","uid"/g);
-        assertEquals(names?.map((name) => name.slice(1, 6)), ["first", "secon", "third"]);
-        const state = path.replace("log", "lib");
-        const said = await machine.run(
-          `kube-event-pipe check --persistence-path ${state} ${path}/events.jsonl.1`,
-        );
-        assertStringIncludes(said, "All is well");
-      }
-      await machine.run("dpkg --remove kube-event-pipe");
-      const active = `systemctl is-active ${Object.keys(UNITS).join(" ")} || true`;
-      assertEquals(await machine.run(active), "inactive\ninactive\n");
-    });
-  },
-));
+      });
+    }
+  };
+  await written("first");
+  const rotate = "logrotate --force /etc/logrotate.d/kube-event-pipe";
+  // Only notify-reload lets systemctl, and so logrotate, wait for the new files.
+  const there = LOGS.map((path) => `test -e ${path}/events.jsonl`).join(" && ");
+  await machine.run(type === "notify-reload" ? `${rotate} && ${there}` : rotate);
+  await written("second");
+  await machine.run("dpkg --install /new.deb");
+  await written("third");
+
+  const [unit = ""] = units;
+  const dropIn = `/run/systemd/system/${unit}.service.d`;
+  await machine.run(
+    `mkdir -p ${dropIn}; printf '[Service]\\nWatchdogSec=2\\n' > ${dropIn}/watchdog.conf; ` +
+      `systemctl daemon-reload; systemctl restart ${unit}`,
+  );
+  await until("its STATUS is that of a watch", async () => {
+    return /^Watching https:.* line\(s\) written/.test(await ask(unit, "StatusText"));
+  });
+  await machine.run("sleep 3"); // Longer than the watchdog waits: it is told that all is well.
+  assertEquals(await ask(unit, "NRestarts"), "0");
+  await machine.run(`kill -STOP $(systemctl show -P MainPID ${unit})`);
+  await until("it was restarted", async () => await ask(unit, "NRestarts") === "1", 60_000);
+  await written("fourth");
+  const journal = await machine.run(`journalctl --no-pager -u ${unit}`);
+  assertStringIncludes(journal, "Failed with result 'watchdog'");
+  assertMatch(journal, /Watchdog timeout.*\n.*SIGTERM/);
+
+  for (const path of LOGS) {
+    const files = ["events.jsonl.1", "events.jsonl"].map((name) => `${debian}${path}/${name}`);
+    const text = files.map((file) => Deno.readTextFileSync(file)).join("");
+    const names = [...text.matchAll(/"(\w+)\.1","namespace":"(boot-\w+)","uid"/g)];
+    const ours = names.filter(([, , of]) => of === namespace).map(([, name]) => name);
+    assertEquals(ours, expected);
+    const state = path.replace("log", "lib");
+    const said = await machine.run(
+      `kube-event-pipe check --persistence-path ${state} ${path}/events.jsonl.1`,
+    );
+    assertStringIncludes(said, "All is well");
+  }
+  await machine.run("dpkg --remove kube-event-pipe");
+  const active = `systemctl is-active ${units.join(" ")} || true`;
+  assertEquals(await machine.run(active), "inactive\ninactive\n");
+  assertEquals(await machine.run("find /usr -name '*kube-event-pipe*'"), "");
+}

@@ -42,7 +42,11 @@ export async function makeDeb(): Promise<string> {
 }
 
 /** Makes a Debian of the essential packages and those named. */
-export async function makeDebian(path: string, packages: string[]): Promise<void> {
+export async function makeDebian(
+  path: string,
+  packages: string[],
+  release = "bookworm",
+): Promise<void> {
   const include = `--include=${packages.join(",")}`;
-  await run(["mmdebstrap", "--mode=root", "--variant=essential", include, "bookworm", path]);
+  await run(["mmdebstrap", "--mode=root", "--variant=essential", include, release, path]);
 }

@@ -48,7 +48,12 @@ const REACH: { what: string; signs: string[]; files: string[] }[] = [
   {
     what: "the environment",
     signs: [String.raw`\bDeno\.env\b`, String.raw`\bprocess\.env\b`],
-    files: ["kubeconfig.ts", "proxy.ts"],
+    files: ["kubeconfig.ts", "proxy.ts", "sd_notify.ts"],
+  },
+  {
+    what: "native code",
+    signs: [String.raw`\bDeno\.(dlopen|Unsafe)`],
+    files: ["sd_notify.ts"],
   },
   {
     what: "the end of the process",
