@@ -48,6 +48,8 @@ export class Load {
   #phaseEndMs = 0;
   #due = 0;
   #lastMs = 0;
+  /** Nothing is written for now, but bursts. */
+  isHeld = false;
 
   constructor(store: EventStore, random: Random) {
     this.#store = store;
@@ -82,7 +84,7 @@ export class Load {
       this.#rate = this.#random.pick(RATES);
       this.#phaseEndMs = nowMs + this.#random.integer(PHASE_MS.min, PHASE_MS.max);
     }
-    this.#due += this.#rate * (nowMs - this.#lastMs) / 1000;
+    if (!this.isHeld) this.#due += this.#rate * (nowMs - this.#lastMs) / 1000;
     this.#lastMs = nowMs;
     for (; this.#due >= 1; this.#due--) this.#write();
     this.#timer = setTimeout(() => this.#tick(), TICK_MS);

@@ -99,6 +99,14 @@ export class ServerRecord {
     );
   }
 
+  /** Whether a LIST was answered since then: it tells of a restore. */
+  hasListed(sinceMs: number): boolean {
+    return this.asked.some((one) => {
+      const isList = one.request.verb === "list" && one.request.query.get("limit") !== "1";
+      return isList && one.atMs > sinceMs && this.logOf(one).ended === "complete";
+    });
+  }
+
   /** The revision that was the newest so many ms ago, as far as it can still be read. */
   revisionBefore(ms: number): bigint {
     const { storage } = this.server.store;

@@ -7,6 +7,11 @@ import type { World } from "./world.ts";
 /** etcd is put back by no more than this, ms. */
 const REWIND_MS_MAX = 30_000;
 
+/** After a restore it is mostly quiet until a LIST, for so long at most, ms. */
+const QUIET_MS_MAX = 10_000;
+/** Between two looks for that LIST, ms. */
+const LOOK_MS = 100;
+
 /** See the head of this file. */
 export const STORE_FAULTS: Faults = {
   // kube-apiserver leaves 5 minutes of history; a program that was away for longer comes too late.
@@ -27,7 +32,8 @@ export const STORE_FAULTS: Faults = {
 
 /**
  * etcd restored from a copy. Every API server has to be restarted for that, so all watches end.
- * Mostly when the program has met all there is: what it had not met by then is gone for good.
+ * Mostly when the program has met all there is, and mostly quiet until it has noticed: what it had
+ * not met before, and what is overwritten in between, is gone for good and shows nothing.
  */
 async function restore(
   world: World,
@@ -48,8 +54,15 @@ async function restore(
       if (store.revision < peak) store.bump(peak - 1n);
       load.burst(2 + behind);
     }
+    load.isHeld = random.chance(0.7);
     await sleep(downMs);
   });
+  const since = performance.now();
+  while (load.isHeld && !record.hasListed(since)) {
+    await sleep(LOOK_MS);
+    load.isHeld = performance.now() - since < QUIET_MS_MAX && !world.isOver;
+  }
+  load.isHeld = false;
 }
 
 /** Only where the ring forgets nothing: what was overwritten long ago is shown again. */
