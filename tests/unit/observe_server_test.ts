@@ -46,7 +46,10 @@ async function readAll(connection: Deno.TcpConn): Promise<string> {
 /** Sends these parts one after another and returns the whole answer. */
 async function exchange(server: ObserveServer, ...parts: string[]): Promise<string> {
   const connection = await connect(server);
-  for (const part of parts) await connection.write(new TextEncoder().encode(part));
+  for (const part of parts) {
+    // It may be closed before all is asked.
+    await connection.write(new TextEncoder().encode(part)).catch(() => {});
+  }
   return await readAll(connection);
 }
 
@@ -149,7 +152,7 @@ Deno.test("ObserveServer ends a connection whose time is over, whatever it is at
 Deno.test("ObserveServer closes at once what is more than its connections", async () => {
   await withServer(WELL, async (server) => {
     const held = [await connect(server), await connect(server), await connect(server)];
-    assertEquals(await exchange(server), "");
+    assertEquals(await exchange(server, "GET /healthz HTTP/1.1\r\n\r\n"), "");
     held.pop()!.close();
     await until(
       "there is room again",
