@@ -28,6 +28,17 @@ export interface WatchState {
   position: Position;
 }
 
+/** The states of those watches that have a position. */
+export function watchStates(
+  watches: Omit<WatchState, "position">[],
+  positions: (Position | null)[],
+): WatchState[] {
+  return watches.flatMap((watch, index) => {
+    const position = positions[index] ?? null;
+    return position === null ? [] : [{ ...watch, position }];
+  });
+}
+
 /** The regular file that lines are appended to, and how far they are known to be durable. */
 export interface FileMark {
   path: string;

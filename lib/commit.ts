@@ -13,11 +13,10 @@
  * One commit operation runs at a time: sync, checkpoint, file switch, drop. Appending goes on
  * during the first two.
  *
- * Pipes cannot be read back, so there a line is written, then remembered: {@linkcode
- * Commit.written}.
+ * Pipes cannot be read back: there a line is written, then remembered, by Commit.written().
  */
 
-import type { CheckpointFile } from "./checkpoint.ts";
+import { type CheckpointFile, watchStates } from "./checkpoint.ts";
 import type { CommitOptions } from "./commit_options.ts";
 import type { FileDestination } from "./file_destination.ts";
 import { carryOver } from "./carry_over.ts";
@@ -41,10 +40,8 @@ type Mark = { offset: number; positions: (Position | null)[] };
 
 /** Owns what is pending, the destination, and the order in which things become durable. */
 export class Commit {
-  /** Lines wait for it, and become durable. */
-  readonly syncRhythm: Rhythm;
-  /** Positions wait for it. */
-  readonly checkpointRhythm: Rhythm;
+  /** Lines wait for the one, positions for the other. */
+  readonly rhythms: { sync: Rhythm; checkpoint: Rhythm };
   readonly #io: Io;
   readonly #ring: Ring;
   readonly #checkpoints: CheckpointFile;
@@ -71,8 +68,7 @@ export class Commit {
     destination: Destination,
     options: CommitOptions,
   ) {
-    this.syncRhythm = new Rhythm(io);
-    this.checkpointRhythm = new Rhythm(io);
+    this.rhythms = { sync: new Rhythm(io), checkpoint: new Rhythm(io) };
     this.#io = io;
     this.#ring = ring;
     this.#checkpoints = checkpoints;
@@ -156,7 +152,7 @@ export class Commit {
 
   /** Lines were appended: their sync is due. */
   touched(): void {
-    if (this.appended.size > 0) this.syncRhythm.due();
+    if (this.appended.size > 0) this.rhythms.sync.due();
     this.#cancelSync ??= this.#after(this.#options.syncIntervalMs, () => {
       this.#cancelSync = null;
       return this.sync();
@@ -171,7 +167,7 @@ export class Commit {
   dealt(positions: (Position | null)[]): void {
     const known = this.#dealt;
     this.#dealt = positions;
-    this.checkpointRhythm.due();
+    this.rhythms.checkpoint.due();
     // Without a position a restart can only LIST, and what was overwritten since is gone: so the
     // first one is stored at once.
     const isFirst = positions.some((one, index) => one !== null && (known[index] ?? null) === null);
@@ -184,15 +180,18 @@ export class Commit {
 
   /**
    * Most new lines that may go into a pipe now: their keys must find a place in the ring without a
-   * wait, or a stop meanwhile would write them again. At 0, {@linkcode makeRoom} comes first.
+   * wait, or a stop meanwhile would write them again. At 0, startGeneration() comes first.
    */
   get room(): number {
     return this.#ring.needsGeneration(true) ? 0 : this.#ring.room;
   }
 
-  /** Makes the generation that the next new line needs. @throws Abandoned */
-  makeRoom(): Promise<void> {
-    return this.#startGeneration(true);
+  /** Makes the next generation. @param byOccurrence a new line needs it @throws Abandoned */
+  async startGeneration(byOccurrence: boolean): Promise<void> {
+    await untilItWorks(this.#io, "make the next generation of the ring", this.abandon, () => {
+      this.#ring.startGeneration();
+    });
+    if (byOccurrence) this.#options.onGenerationClosed();
   }
 
   /**
@@ -203,7 +202,7 @@ export class Commit {
     const { lanes, size } = this.appended;
     for (let index = from; index < size; index++) this.#ring.add(lanes, 4 * index);
     this.appended.truncate(from);
-    await this.syncRhythm.during(() => this.#flushRing());
+    await this.rhythms.sync.during(() => this.#flushRing());
   }
 
   /**
@@ -231,7 +230,7 @@ export class Commit {
   async keep(keys: Uint32Array, at: number): Promise<void> {
     while (this.#ring.needsGeneration(false)) {
       await this.#operations.run(async () => {
-        if (this.#ring.needsGeneration(false)) await this.#startGeneration(false);
+        if (this.#ring.needsGeneration(false)) await this.startGeneration(false);
       });
     }
     this.#ring.add(keys, at + this.lanes);
@@ -284,7 +283,7 @@ export class Commit {
   async #sync(): Promise<void> {
     const file = fileOf(this.#destination);
     const mark: Mark = { offset: offsetOf(this.#destination), positions: this.#dealt };
-    this.syncRhythm.begin();
+    this.rhythms.sync.begin();
     if (file !== null) {
       const collected = this.#pending.collect();
       if (mark.offset !== this.#durable.offset) {
@@ -306,25 +305,18 @@ export class Commit {
       this.#lookAtPath(file);
     }
     this.#durable = mark;
-    this.syncRhythm.done();
+    this.rhythms.sync.done();
   }
 
   async #remember(lanes: Uint32Array, count: number): Promise<void> {
     for (let index = 0; index < count; index++) {
-      if (this.#ring.needsGeneration(true)) await this.#startGeneration(true);
+      if (this.#ring.needsGeneration(true)) await this.startGeneration(true);
       this.#ring.add(lanes, 4 * index);
     }
   }
 
-  async #startGeneration(byOccurrence: boolean): Promise<void> {
-    await untilItWorks(this.#io, "make the next generation of the ring", this.abandon, () => {
-      this.#ring.startGeneration();
-    });
-    if (byOccurrence) this.#options.onGenerationClosed();
-  }
-
   #checkpoint(clean: boolean): Promise<void> {
-    return this.checkpointRhythm.during(async () => {
+    return this.rhythms.checkpoint.during(async () => {
       await this.#sync();
       await this.#writeCheckpoint(clean);
     });
@@ -336,10 +328,7 @@ export class Commit {
     await surely("the ring", this.#ring.sync());
     await untilItWorks(this.#io, "write the checkpoint", this.abandon, () => {
       this.#checkpoints.write({
-        watches: this.#options.watches.flatMap((watch, index) => {
-          const position = positions[index] ?? null;
-          return position === null ? [] : [{ ...watch, position }];
-        }),
+        watches: watchStates(this.#options.watches, positions),
         file: fileOf(this.#destination)?.mark(offset) ?? null,
         clean: clean && this.#pending.isEmpty && fileOf(this.#destination)?.isTorn !== true,
         timeMs: this.#io.nowMs(),

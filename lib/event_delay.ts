@@ -5,12 +5,7 @@
  */
 
 import type { Io } from "./io.ts";
-
-/** Longest line that is looked at, bytes: most have 1 to 2 KB, and one of 9 MB takes a while. */
-const LINE_BYTES_MAX = 64 * 1024;
-
-/** Between two looks, ms. */
-const INTERVAL_MS = 100;
+import { DELAY_LINE_BYTES_MAX, DELAY_LOOK_MS } from "./limits.ts";
 
 /** The fields of an event that tell when it happened, and those of what may be around it. */
 interface Stamped {
@@ -66,7 +61,7 @@ export class DelaySampler {
   /** A line was written just now. */
   written(line: Uint8Array): void {
     const nowMs = this.#io.monotonicMs();
-    if (nowMs - this.#lookedMs < INTERVAL_MS || line.length > LINE_BYTES_MAX) return;
+    if (nowMs - this.#lookedMs < DELAY_LOOK_MS || line.length > DELAY_LINE_BYTES_MAX) return;
     this.#lookedMs = nowMs;
     const timeMs = eventTimeMs(line);
     // The clock that stamped it may be ahead of ours.

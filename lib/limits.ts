@@ -287,6 +287,14 @@ export const OBSERVE_BYTES_MAX = 8 * 1024;
 /** A connection there is closed after this long, ms, whatever it is at. */
 export const OBSERVE_MS = 5_000;
 
+/**
+ * Longest line whose delay is measured, bytes: most have 1 to 2 KB, and one of 9 MB would take a
+ * while to parse. Longer ones are not looked at.
+ */
+export const DELAY_LINE_BYTES_MAX = 64 * 1024;
+/** Between two looks at a line's delay, ms: the lines between are not measured. */
+export const DELAY_LOOK_MS = 100;
+
 /** Between two summary lines in the log, ms. */
 export const SUMMARY_MS = 5 * 60_000;
 
@@ -304,6 +312,14 @@ export const EXIT_MS = STOP_MS + 1_500;
  * event, and what is ill for an instant must not cost the only WATCHDOG=1 of a period.
  */
 export const SERVICE_LOOK_MS = 5_000;
+
+/** Datagrams kept while a service manager does not take them. Then the oldest ones are dropped. */
+export const NOTICES_KEPT_MAX = 16;
+/**
+ * Longest sentence for a service manager, characters; the rest is cut off. systemd takes no
+ * datagram of more than 4096 bytes.
+ */
+export const STATUS_MAX = 1_000;
 
 /**
  * How long the recovery may take where a service manager waits for it, ms. It reads one

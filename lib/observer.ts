@@ -50,8 +50,8 @@ export class Observer {
     const { commit } = this.#recorder;
     const metrics = new Metrics(() => this.snapshot());
     const delays = new DelaySampler(this.#io, (ms) => metrics.delayed(ms));
-    commit.syncRhythm.onDone = (ms) => metrics.synced(ms);
-    commit.checkpointRhythm.onDone = (ms) => metrics.checkpointed(ms);
+    commit.rhythms.sync.onDone = (ms) => metrics.synced(ms);
+    commit.rhythms.checkpoint.onDone = (ms) => metrics.checkpointed(ms);
     this.#recorder.onWritten((line) => {
       // What the first LIST shows happened up to an hour ago, and says nothing of us.
       if (!this.#complete.includes(false)) delays.written(line);
@@ -95,9 +95,9 @@ export class Observer {
       byteAgeMs: this.#report.byteAgeMs + this.#sinceReportMs,
       silenceMs: Math.max(...facts.watches.map(({ silentMs }) => silentMs)),
       eventAgeMs,
-      syncAgeMs: commit.syncRhythm.ageMs,
-      checkpointAgeMs: commit.checkpointRhythm.ageMs,
-      commitLagMs: Math.max(commit.syncRhythm.waitedMs, commit.checkpointRhythm.waitedMs),
+      syncAgeMs: commit.rhythms.sync.ageMs,
+      checkpointAgeMs: commit.rhythms.checkpoint.ageMs,
+      commitLagMs: Math.max(commit.rhythms.sync.waitedMs, commit.rhythms.checkpoint.waitedMs),
       blockedMs,
       generations: ring.generations.length,
       keys: ring.keys,
@@ -122,8 +122,8 @@ export class Observer {
     const { syncIntervalMs, destination } = this.#settings;
     const sinceReportMs = this.#sinceReportMs;
     return {
-      syncLateMs: commit.syncRhythm.waitedMs - syncIntervalMs,
-      checkpointLateMs: commit.checkpointRhythm.waitedMs - CHECKPOINT_MS,
+      syncLateMs: commit.rhythms.sync.waitedMs - syncIntervalMs,
+      checkpointLateMs: commit.rhythms.checkpoint.waitedMs - CHECKPOINT_MS,
       blockedMs,
       destination,
       watches: this.#report.watches.map(({ isOpen, isHeld, silentMs }, index) => ({

@@ -90,7 +90,7 @@ export class Pipeline {
       }
       const { destination } = this.#commit;
       if (destination.kind !== "file" && this.#commit.room === 0) {
-        await this.#commit.makeRoom();
+        await this.#commit.startGeneration(true);
         continue; // Meanwhile there may be another destination.
       }
       const lines = destination.kind === "file"

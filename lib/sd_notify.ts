@@ -9,6 +9,7 @@
  */
 
 import { messageOf } from "./errors.ts";
+import { NOTICES_KEPT_MAX } from "./limits.ts";
 import { log } from "./log.ts";
 
 /** What a service manager says in the environment of the process. */
@@ -18,9 +19,6 @@ export interface ManagerEnv {
   /** The process is ended where it says nothing for so long, ms; null = it is not. */
   watchdogMs: number | null;
 }
-
-/** Datagrams kept while the manager does not take them. Then the oldest ones are dropped. */
-const WAITING_MAX = 16;
 
 /** As 64-bit Linux has them. */
 const LIBC = {
@@ -84,7 +82,7 @@ export class Notifier {
 
   /** Sends assignments such as `READY=1`, one a line, now or as soon as it can be done. */
   send(text: string): void {
-    this.#waiting = [...this.#waiting, text].slice(-WAITING_MAX);
+    this.#waiting = [...this.#waiting, text].slice(-NOTICES_KEPT_MAX);
     this.retry();
   }
 

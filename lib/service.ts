@@ -12,15 +12,12 @@
 
 import { messageOf } from "./errors.ts";
 import type { Io } from "./io.ts";
-import { RECOVERY_MS, SERVICE_LOOK_MS } from "./limits.ts";
+import { RECOVERY_MS, SERVICE_LOOK_MS, STATUS_MAX } from "./limits.ts";
 import { escapeControls } from "./log.ts";
 import type { Notifier } from "./sd_notify.ts";
 
 /** As much of a {@linkcode Notifier} as is used. */
 export type Sender = Pick<Notifier, "send" | "offer" | "retry" | "monotonicUsec">;
-
-/** Longest sentence, characters: systemd takes no datagram of more than 4096 bytes. */
-const STATUS_MAX = 1_000;
 
 /** What the manager is told of a program that is up. Both are asked often, so both are quick. */
 export interface ServiceReport {
