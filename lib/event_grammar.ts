@@ -36,7 +36,7 @@ const FIELDS = [
 ];
 
 /** The own keys of metadata that are read (uid only to be sure that it is a string, once). */
-const METADATA_KEYS = ["name", "namespace", "resourceVersion", "uid"];
+const METADATA_KEYS = ["name", "namespace", "uid", "resourceVersion", "managedFields"];
 
 /** Longest event that is read, bytes; etcd stores at most 1.5 MB. */
 const EVENT_BYTES_MAX = 256 * 1024;
@@ -54,6 +54,8 @@ export class EventGrammar {
   /** metadata.resourceVersion without its quotes. */
   readonly resourceVersion: Range = { start: 0, end: 0 };
   readonly count: Range = { start: 0, end: 0 };
+  /** metadata.managedFields with its key. */
+  readonly managedFields: Range = { start: 0, end: 0 };
   /** The identity in the mode "content". */
   readonly key: Uint32Array;
   hasName = false;
@@ -84,8 +86,9 @@ export class EventGrammar {
     setRange(this.resourceVersion, start, found, 0);
     setRange(this.name, start, found, 2);
     setRange(this.count, start, found, 4);
+    setRange(this.managedFields, start, found, 6);
     this.hasName = found[3] !== 0;
-    this.hasTypeMeta = (found[6]! & 1) !== 0;
+    this.hasTypeMeta = (found[8]! & 1) !== 0;
     return start + length;
   }
 }
@@ -121,7 +124,7 @@ function makeMachine(): Machine | null {
     accept: exports.accept as Machine["accept"],
     // 32 bytes behind the longest line may be looked at.
     line: new Uint8Array(buffer, line, EVENT_BYTES_MAX + 32),
-    found: new Uint32Array(buffer, addressOf(exports, "FOUND"), 7),
+    found: new Uint32Array(buffer, addressOf(exports, "FOUND"), 9),
     key: new Uint32Array(buffer, addressOf(exports, "KEY"), 4),
   };
 }

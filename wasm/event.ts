@@ -12,10 +12,11 @@
 
 // The memory. lib/event_grammar.ts reads where things are, and fills in the tables, once.
 
-/** What was found: seven numbers, see accept(). */
+/** What was found: nine numbers, see accept(). */
 export const FOUND: usize = 0;
+const SEEN: usize = 32;
 /** The identity of the last accepted event, four lanes. */
-export const KEY: usize = 32;
+export const KEY: usize = 48;
 /** A row for each field of an Event, in the server's order, then one for each own metadata key. */
 export const ROWS: usize = 512;
 /** The keys of known objects, KEY_BYTES each; those of one object stand together. */
@@ -41,8 +42,9 @@ const API_VERSION: u32 = 1;
 const COUNT: u32 = 9;
 // The rows of the metadata keys.
 const NAME: u32 = 17;
-const RESOURCE_VERSION: u32 = 19;
-const ROWS_END: u32 = 21;
+const RESOURCE_VERSION: u32 = 20;
+const MANAGED_FIELDS: u32 = 21;
+const ROWS_END: u32 = 22;
 
 // Shapes: how the value of a field may look. SCALAR is what is left.
 const STRING: u32 = 1;
@@ -81,7 +83,8 @@ let sum4: u32 = 0;
 /**
  * Reads the Event that begins the `length` bytes at LINE. Returns the bytes of it, or 0 where it is
  * none of this grammar. Where it is, FOUND holds from LINE on: begin and end of resourceVersion,
- * name and count (0 and 0 where there is none), and a bit for each field; and KEY its identity.
+ * name, count and managedFields (0 and 0 where there is none), and a bit for each field; and KEY
+ * its identity.
  */
 export function accept(length: u32): u32 {
   const end = LINE + length;
@@ -111,7 +114,7 @@ export function accept(length: u32): u32 {
   if (typeMeta != 0 && typeMeta != (1 << KIND | 1 << API_VERSION)) return 0;
   const hasVersion = load<u32>(FOUND) < load<u32>(FOUND, 4);
   if (!hasVersion) return 0;
-  store<u32>(FOUND, seen, 24);
+  store<u32>(FOUND, seen, SEEN);
   finish();
   return <u32> (at + 1 - LINE);
 }
@@ -171,6 +174,13 @@ function metadataEnd(start: usize): usize {
     next = index + 1;
     const row = rowOf(index);
     const valueStart = at + keyLength(row);
+    if (index == MANAGED_FIELDS) {
+      const keyStart = at;
+      at = valueEnd(valueStart, 2);
+      if (at == 0) return 0;
+      found(3, keyStart, at);
+      continue;
+    }
     at = stringEnd(valueStart);
     if (at == 0) return 0;
     if (index == RESOURCE_VERSION) found(0, valueStart + 1, at - 1);

@@ -48,16 +48,33 @@ Deno.test("accept() finds characters that are special wherever they stand in a s
 
 Deno.test("accept() says where the event ends that begins at a place", () => {
   const grammar = new EventGrammar();
-  const event = '{"metadata":{"name":"a","resourceVersion":"12"},"count":3}';
+  const event = '{"metadata":{"name":"a","managedFields":[{},[{"f:a":{}}]],' +
+    '"resourceVersion":"12"},"count":3}';
   const bytes = encoder.encode(`[${event},${event}]`);
   const start = event.length + 2;
   assertEquals(grammar.accept(bytes, 1, bytes.length), 1 + event.length);
   assertEquals(grammar.accept(bytes, start, bytes.length), start + event.length);
-  const found = [grammar.name, grammar.resourceVersion, grammar.count].map(({ start, end }) =>
+  const { name, resourceVersion, count, managedFields } = grammar;
+  const found = [name, resourceVersion, count, managedFields].map(({ start, end }) =>
     new TextDecoder().decode(bytes.subarray(start, end))
   );
-  assertEquals(found, ["a", "12", "3"]);
+  assertEquals(found, ["a", "12", "3", '"managedFields":[{},[{"f:a":{}}]]']);
   assertEquals(grammar.accept(bytes, start, bytes.length - 2), -1);
+});
+
+Deno.test("accept() refuses what it reads and is there twice", () => {
+  const grammar = new EventGrammar();
+  const isAccepted = (text: string) => grammar.accept(encoder.encode(text), 0, text.length) > 0;
+  const field = (members: string) => `{"metadata":{"resourceVersion":"1"}${members}}`;
+  const own = (members: string) => `{"metadata":{"resourceVersion":"1"${members}}}`;
+  for (const member of [',"count":1', ',"message":"a"', ',"eventTime":null']) {
+    assertEquals([isAccepted(field(member)), isAccepted(field(member + member))], [true, false]);
+  }
+  for (const member of [',"name":"a"', ',"uid":"u"', ',"managedFields":[]']) {
+    assertEquals([isAccepted(own(member)), isAccepted(own(member + member))], [true, false]);
+  }
+  assertEquals(isAccepted(own(',"resourceVersion":"1"')), false);
+  assertEquals(isAccepted(field(',"metadata":{"resourceVersion":"1"}')), false);
 });
 
 Deno.test("accept() takes nothing where V8 has no SIMD, and no event of more than 256 KiB", () => {
