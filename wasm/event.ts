@@ -62,6 +62,7 @@ const COLON: u32 = 0x3a;
 const OPEN_ARRAY: u32 = 0x5b;
 const BACKSLASH: u32 = 0x5c;
 const CLOSE_ARRAY: u32 = 0x5d;
+const LOWER_A: u32 = 0x61;
 const LOWER_F: u32 = 0x66;
 const LOWER_N: u32 = 0x6e;
 const OPEN_OBJECT: u32 = 0x7b;
@@ -74,6 +75,8 @@ const ALSE: u32 = 0x65736c61;
 const HEX_003C: u32 = 0x63333030;
 const HEX_003E: u32 = 0x65333030;
 const HEX_0026: u32 = 0x36323030;
+const HEX_2028: u32 = 0x38323032;
+const HEX_2029: u32 = 0x39323032;
 
 let sum1: u32 = 0;
 let sum2: u32 = 0;
@@ -321,21 +324,33 @@ function stringEnd(start: usize): usize {
   }
 }
 
-/** An escape behind its backslash: one of those that are canonical and that Events often have. */
+/** Behind an escape, from behind its backslash: one in its canonical spelling. */
 function escapeEnd(at: usize): usize {
   switch (<u32> load<u8>(at)) {
-    case 0x22:
-    case 0x5c:
+    case QUOTE:
+    case BACKSLASH:
     case 0x6e: // n
     case 0x72: // r
     case 0x74: // t
       return at + 1;
-    case 0x75: { // u
-      const digits = load<u32>(at, 1);
-      return digits == HEX_003C || digits == HEX_003E || digits == HEX_0026 ? at + 5 : 0;
-    }
+    case 0x75: // u
+      return isCanonicalHex(load<u32>(at, 1)) ? at + 5 : 0;
   }
   return 0;
+}
+
+/** Whether four digits are of a character that is escaped so: `<`, a control character and so on. */
+function isCanonicalHex(digits: u32): bool {
+  if (digits == HEX_003C || digits == HEX_003E || digits == HEX_0026) return true;
+  if (digits == HEX_2028 || digits == HEX_2029) return true;
+  const isBelow20 = (digits & 0xfeffff) == 0x303030;
+  if (!isBelow20) return false;
+  const last = digits >> 24;
+  const isDecimal = last - ZERO <= 9;
+  if (!isDecimal && last - LOWER_A > 5) return false;
+  // 0009, 000a and 000d have escapes of their own.
+  const isLow = (digits & 0x010000) == 0;
+  return !isLow || (last != 0x39 && last != LOWER_A && last != 0x64);
 }
 
 /**

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { EventGrammar } from "../../lib/event_grammar.ts";
+import { encodeCanonical } from "../../lib/identity.ts";
 
 const encoder = new TextEncoder();
 
@@ -44,6 +45,42 @@ Deno.test("accept() finds characters that are special wherever they stand in a s
     }
   }
   assertEquals(wrong, []);
+});
+
+Deno.test("accept() takes an escape if it is the canonical spelling", () => {
+  const grammar = new EventGrammar();
+  const hex = Array.from({ length: 0x10000 }, (_, code) => code.toString(16).padStart(4, "0"));
+  const upper = hex.map((digits) => digits.toUpperCase());
+  const wrong = [...hex, ...upper].map((digits) => `u${digits}`).concat([...'bfnrt/\\"']).filter(
+    (escape) => {
+      const text = `"x\\${escape}y"`;
+      const event = encoder.encode(`{"metadata":{"resourceVersion":"1"},"message":${text}}`);
+      const isCanonical = encodeCanonical(JSON.parse(text)) === text;
+      return (grammar.accept(event, 0, event.length) > 0) !== isCanonical;
+    },
+  );
+  assertEquals(wrong, []);
+});
+
+Deno.test("accept() takes values that are JSON and canonical, and no others", () => {
+  const grammar = new EventGrammar();
+  const isAccepted = (value: string) => {
+    const event = `{"metadata":{"resourceVersion":"1","managedFields":${value}},"reason":"r"}`;
+    return grammar.accept(encoder.encode(event), 0, event.length) === event.length;
+  };
+  const valid = [
+    "[]",
+    "{}",
+    "[[],{}]",
+    '[1,-1,0,10,true,false,null,"a"]',
+    '{"a":[{"b":{}}],"c":0}',
+  ];
+  assertEquals(valid.filter((value) => !isAccepted(value)), []);
+  const others = ["", "[}", "{]", "[1}", '{"a":1]', "[[1}]", "[1,]", "[,1]", "[1 ]", "[", "]", "[1"]
+    .concat(["{", '{"a"}', '{"a":}', "{,}", '{"a":1,}', "{1:1}", '{"a":1,2}', '{"a",1}', '{"a"1}'])
+    .concat(["01", "-0", "-01", "-", "1.5", "1e1", "+1", ".5", "1-", "tru", "nul", "fals", "True"])
+    .concat(['"a', 'a"', '"\\x"', '"\\u12"', "[]]", "{}}", "[][]", "1 1", "\t1", "1,1"]);
+  assertEquals(others.filter(isAccepted), []);
 });
 
 Deno.test("accept() says where the event ends that begins at a place", () => {
