@@ -59,7 +59,8 @@ Deno.test("accept() takes an escape if it is the canonical spelling", () => {
       return (grammar.accept(event, 0, event.length) > 0) !== isCanonical;
     },
   );
-  assertEquals(wrong, []);
+  // Of many, a few say enough.
+  assertEquals(wrong.slice(0, 20), []);
 });
 
 Deno.test("accept() takes values that are JSON and canonical, and no others", () => {
