@@ -304,8 +304,8 @@ export class Commit {
       }
       this.#lookAtPath(file);
     }
-    this.#durable = mark;
     this.rhythms.sync.done();
+    this.#durable = mark;
   }
 
   async #remember(lanes: Uint32Array, count: number): Promise<void> {

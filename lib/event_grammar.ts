@@ -40,7 +40,7 @@ const FIELDS = [
  * The own keys of metadata that are read (uid only to be sure that it is a string, once; of
  * managedFields only where they stand).
  */
-const METADATA_KEYS = ["name", "namespace", "resourceVersion", "uid", "managedFields"];
+const METADATA_KEYS = ["name", "namespace", "uid", "resourceVersion", "managedFields"];
 
 /** Where the grammar found a value; start = end where there is none. */
 export interface Range {

@@ -14,8 +14,9 @@
 
 /** What was found: nine numbers, see accept(). */
 export const FOUND: usize = 0;
+const SEEN: usize = 32;
 /** The identity of the last accepted event, four lanes. */
-export const KEY: usize = 64;
+export const KEY: usize = 48;
 /** A row for each field of an Event, in the server's order, then one for each own metadata key. */
 export const ROWS: usize = 512;
 /** The keys of known objects, KEY_BYTES each; those of one object stand together. */
@@ -41,7 +42,7 @@ const API_VERSION: u32 = 1;
 const COUNT: u32 = 9;
 // The rows of the metadata keys.
 const NAME: u32 = 17;
-const RESOURCE_VERSION: u32 = 19;
+const RESOURCE_VERSION: u32 = 20;
 const MANAGED_FIELDS: u32 = 21;
 const ROWS_END: u32 = 22;
 
@@ -61,6 +62,7 @@ const COLON: u32 = 0x3a;
 const OPEN_ARRAY: u32 = 0x5b;
 const BACKSLASH: u32 = 0x5c;
 const CLOSE_ARRAY: u32 = 0x5d;
+const LOWER_A: u32 = 0x61;
 const LOWER_F: u32 = 0x66;
 const LOWER_N: u32 = 0x6e;
 const OPEN_OBJECT: u32 = 0x7b;
@@ -73,6 +75,8 @@ const ALSE: u32 = 0x65736c61;
 const HEX_003C: u32 = 0x63333030;
 const HEX_003E: u32 = 0x65333030;
 const HEX_0026: u32 = 0x36323030;
+const HEX_2028: u32 = 0x38323032;
+const HEX_2029: u32 = 0x39323032;
 
 let sum1: u32 = 0;
 let sum2: u32 = 0;
@@ -82,13 +86,13 @@ let sum4: u32 = 0;
 /**
  * Reads the Event that begins the `length` bytes at LINE. Returns the bytes of it, or 0 where it is
  * none of this grammar. Where it is, FOUND holds from LINE on: begin and end of resourceVersion,
- * name, count and managedFields with its key (0 and 0 where there is none), then a bit for each
- * field; and KEY its identity.
+ * name, count and managedFields (0 and 0 where there is none), and a bit for each field; and KEY
+ * its identity.
  */
 export function accept(length: u32): u32 {
   const end = LINE + length;
   store<u64>(end, 0);
-  for (let i: usize = 0; i < 5; i++) store<u64>(FOUND + 8 * i, 0);
+  for (let i: usize = 0; i < 4; i++) store<u64>(FOUND + 8 * i, 0);
   sum1 = sum2 = sum3 = sum4 = 0;
   let at = LINE;
   if (load<u8>(at) != OPEN_OBJECT) return 0;
@@ -113,7 +117,7 @@ export function accept(length: u32): u32 {
   if (typeMeta != 0 && typeMeta != (1 << KIND | 1 << API_VERSION)) return 0;
   const hasVersion = load<u32>(FOUND) < load<u32>(FOUND, 4);
   if (!hasVersion) return 0;
-  store<u32>(FOUND, seen, 32);
+  store<u32>(FOUND, seen, SEEN);
   finish();
   return <u32> (at + 1 - LINE);
 }
@@ -172,14 +176,16 @@ function metadataEnd(start: usize): usize {
     seen |= 1 << index;
     next = index + 1;
     const row = rowOf(index);
-    const keyStart = at;
     const valueStart = at + keyLength(row);
-    at = index == MANAGED_FIELDS ? valueEnd(valueStart, 2) : stringEnd(valueStart);
-    if (at == 0) return 0;
     if (index == MANAGED_FIELDS) {
+      const keyStart = at;
+      at = valueEnd(valueStart, 2);
+      if (at == 0) return 0;
       found(3, keyStart, at);
       continue;
     }
+    at = stringEnd(valueStart);
+    if (at == 0) return 0;
     if (index == RESOURCE_VERSION) found(0, valueStart + 1, at - 1);
     else if (index == NAME) found(1, valueStart + 1, at - 1);
     addPart(row, valueStart, at);
@@ -318,21 +324,33 @@ function stringEnd(start: usize): usize {
   }
 }
 
-/** An escape behind its backslash: one of those that are canonical and that Events often have. */
+/** Behind an escape, from behind its backslash: one in its canonical spelling. */
 function escapeEnd(at: usize): usize {
   switch (<u32> load<u8>(at)) {
-    case 0x22:
-    case 0x5c:
+    case QUOTE:
+    case BACKSLASH:
     case 0x6e: // n
     case 0x72: // r
     case 0x74: // t
       return at + 1;
-    case 0x75: { // u
-      const digits = load<u32>(at, 1);
-      return digits == HEX_003C || digits == HEX_003E || digits == HEX_0026 ? at + 5 : 0;
-    }
+    case 0x75: // u
+      return isCanonicalHex(load<u32>(at, 1)) ? at + 5 : 0;
   }
   return 0;
+}
+
+/** Whether four digits are of a character that is escaped so: `<`, a control character and so on. */
+function isCanonicalHex(digits: u32): bool {
+  if (digits == HEX_003C || digits == HEX_003E || digits == HEX_0026) return true;
+  if (digits == HEX_2028 || digits == HEX_2029) return true;
+  const isBelow20 = (digits & 0xfeffff) == 0x303030;
+  if (!isBelow20) return false;
+  const last = digits >> 24;
+  const isDecimal = last - ZERO <= 9;
+  if (!isDecimal && last - LOWER_A > 5) return false;
+  // 0009, 000a and 000d have escapes of their own.
+  const isLow = (digits & 0x010000) == 0;
+  return !isLow || (last != 0x39 && last != LOWER_A && last != 0x64);
 }
 
 /**

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { EventGrammar } from "../../lib/event_grammar.ts";
+import { encodeCanonical } from "../../lib/identity.ts";
 
 const encoder = new TextEncoder();
 
@@ -46,18 +47,72 @@ Deno.test("accept() finds characters that are special wherever they stand in a s
   assertEquals(wrong, []);
 });
 
+Deno.test("accept() takes an escape if it is the canonical spelling", () => {
+  const grammar = new EventGrammar();
+  const hex = Array.from({ length: 0x10000 }, (_, code) => code.toString(16).padStart(4, "0"));
+  const upper = hex.map((digits) => digits.toUpperCase());
+  const wrong = [...hex, ...upper].map((digits) => `u${digits}`).concat([...'bfnrt/\\"']).filter(
+    (escape) => {
+      const text = `"x\\${escape}y"`;
+      const event = encoder.encode(`{"metadata":{"resourceVersion":"1"},"message":${text}}`);
+      const isCanonical = encodeCanonical(JSON.parse(text)) === text;
+      return (grammar.accept(event, 0, event.length) > 0) !== isCanonical;
+    },
+  );
+  // Of many, a few say enough.
+  assertEquals(wrong.slice(0, 20), []);
+});
+
+Deno.test("accept() takes values that are JSON and canonical, and no others", () => {
+  const grammar = new EventGrammar();
+  const isAccepted = (value: string) => {
+    const event = `{"metadata":{"resourceVersion":"1","managedFields":${value}},"reason":"r"}`;
+    return grammar.accept(encoder.encode(event), 0, event.length) === event.length;
+  };
+  const valid = [
+    "[]",
+    "{}",
+    "[[],{}]",
+    '[1,-1,0,10,true,false,null,"a"]',
+    '{"a":[{"b":{}}],"c":0}',
+  ];
+  assertEquals(valid.filter((value) => !isAccepted(value)), []);
+  const others = ["", "[}", "{]", "[1}", '{"a":1]', "[[1}]", "[1,]", "[,1]", "[1 ]", "[", "]", "[1"]
+    .concat(["{", '{"a"}', '{"a":}', "{,}", '{"a":1,}', "{1:1}", '{"a":1,2}', '{"a",1}', '{"a"1}'])
+    .concat(["01", "-0", "-01", "-", "1.5", "1e1", "+1", ".5", "1-", "tru", "nul", "fals", "True"])
+    .concat(['"a', 'a"', '"\\x"', '"\\u12"', "[]]", "{}}", "[][]", "1 1", "\t1", "1,1"]);
+  assertEquals(others.filter(isAccepted), []);
+});
+
 Deno.test("accept() says where the event ends that begins at a place", () => {
   const grammar = new EventGrammar();
-  const event = '{"metadata":{"name":"a","resourceVersion":"12"},"count":3}';
+  const event = '{"metadata":{"name":"a","managedFields":[{},[{"f:a":{}}]],' +
+    '"resourceVersion":"12"},"count":3}';
   const bytes = encoder.encode(`[${event},${event}]`);
   const start = event.length + 2;
   assertEquals(grammar.accept(bytes, 1, bytes.length), 1 + event.length);
   assertEquals(grammar.accept(bytes, start, bytes.length), start + event.length);
-  const found = [grammar.name, grammar.resourceVersion, grammar.count].map(({ start, end }) =>
+  const { name, resourceVersion, count, managedFields } = grammar;
+  const found = [name, resourceVersion, count, managedFields].map(({ start, end }) =>
     new TextDecoder().decode(bytes.subarray(start, end))
   );
-  assertEquals(found, ["a", "12", "3"]);
+  assertEquals(found, ["a", "12", "3", '"managedFields":[{},[{"f:a":{}}]]']);
   assertEquals(grammar.accept(bytes, start, bytes.length - 2), -1);
+});
+
+Deno.test("accept() refuses what it reads and is there twice", () => {
+  const grammar = new EventGrammar();
+  const isAccepted = (text: string) => grammar.accept(encoder.encode(text), 0, text.length) > 0;
+  const field = (members: string) => `{"metadata":{"resourceVersion":"1"}${members}}`;
+  const own = (members: string) => `{"metadata":{"resourceVersion":"1"${members}}}`;
+  for (const member of [',"count":1', ',"message":"a"', ',"eventTime":null']) {
+    assertEquals([isAccepted(field(member)), isAccepted(field(member + member))], [true, false]);
+  }
+  for (const member of [',"name":"a"', ',"uid":"u"', ',"managedFields":[]']) {
+    assertEquals([isAccepted(own(member)), isAccepted(own(member + member))], [true, false]);
+  }
+  assertEquals(isAccepted(own(',"resourceVersion":"1"')), false);
+  assertEquals(isAccepted(field(',"metadata":{"resourceVersion":"1"}')), false);
 });
 
 Deno.test("accept() takes nothing where V8 has no SIMD, and no event of more than 256 KiB", () => {
