@@ -8,6 +8,7 @@
  * happens where there is one.
  */
 
+import type { Range } from "./event_grammar.ts";
 import type { FileReport } from "./file_report.ts";
 import { KeySet } from "./key_set.ts";
 import { LineKeys } from "./line_keys.ts";
@@ -162,7 +163,7 @@ class Tally {
       report.occurrences++;
     } else {
       add(report.repeated, () => {
-        const repeated = { place, firstPlace: null, event: eventOf(line) };
+        const repeated = { place, firstPlace: null, event: eventOf(line.bytes, this.#keys.event) };
         const key = this.#keys.lanes.slice(this.#lanes, this.#lanes + 4);
         this.#repeated.push({ key, line: repeated });
         return repeated;
@@ -186,8 +187,8 @@ function oddLine(line: Line, place: string): OddLine {
   return { place, bytes: length, excerpt, isUnfinished };
 }
 
-/** Namespace and name of a line that is an event. */
-function eventOf({ bytes, start, end }: Line): string {
+/** Namespace and name of an event. */
+function eventOf(bytes: Uint8Array, { start, end }: Range): string {
   const { metadata } = JSON.parse(textOf(bytes, start, end)) as {
     metadata: { namespace?: unknown; name?: unknown };
   };

@@ -9,6 +9,7 @@ import type { Commit } from "./commit.ts";
 import { IoError } from "./errors.ts";
 import type { FileDestination } from "./file_destination.ts";
 import type { Io } from "./io.ts";
+import { LineKeys } from "./line_keys.ts";
 import { log } from "./log.ts";
 import { PIPE_BUF, type PipeDestination } from "./pipe_destination.ts";
 import { type IdentityMode, KEY_LANES, LANES_OF } from "./protocol.ts";
@@ -162,7 +163,10 @@ export class Pipeline {
 
 /** Namespace, name, count and message of a line, for the log. */
 function describe(line: Uint8Array): string {
-  const event = JSON.parse(new TextDecoder().decode(line)) as {
+  const keys = new LineKeys();
+  keys.read(line, 0, line.length - 1);
+  const { start, end } = keys.event;
+  const event = JSON.parse(new TextDecoder().decode(line.subarray(start, end))) as {
     metadata?: { namespace?: string; name?: string; resourceVersion?: string };
     count?: number;
     series?: { count?: number } | null;

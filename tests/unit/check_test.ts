@@ -100,6 +100,22 @@ Deno.test("A repeated occurrence is told with both places and its name, also acr
   });
 });
 
+Deno.test("Lines of any shape are compared by the events in them", async () => {
+  await withRun(sampleEvents(3), async (folder, destination) => {
+    const [first, second] = linesOf(destination);
+    append(destination, `{"k8s":${sampleEvent(3)},"cluster":"prod"}\n`);
+    append(destination, `{"verb":"UPDATED","event":${sampleEvent(4)},"old_event":${first}}\n`);
+    const mixed = await report(folder);
+    assertEquals([mixed.lines.occurrences, mixed.problems], [5, []]);
+    append(destination, `{"k8s":${second},"cluster":"prod"}\n`);
+    const { problems, lines } = await report(folder);
+    assertEquals(problems, ["1 repeated occurrence(s)"]);
+    assertEquals(lines.repeated.examples, [
+      { place: `${destination}:6`, firstPlace: `${destination}:2`, event: "default/pod-1.1" },
+    ]);
+  });
+});
+
 Deno.test("Of many findings all are counted and the first ten shown", async () => {
   await withRun(sampleEvents(12), async (folder, destination) => {
     append(destination, `${linesOf(destination).join("\n")}\n${"torn\n".repeat(11)}`);
