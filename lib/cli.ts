@@ -20,6 +20,7 @@ import {
   namespacesOf,
   rateOf,
   shown,
+  switchOf,
   wholeNumber,
 } from "./setting_values.ts";
 import { BOUNDS, DEFAULTS, type Settings } from "./settings.ts";
@@ -52,14 +53,17 @@ const WITH_VARIABLE = [
 ] as const;
 
 const WITH_VALUE: readonly string[] = [...WITH_VARIABLE, "kubeconfig", "context"];
-const WITHOUT_VALUE: readonly string[] = ["json", "help", "version"];
+const WITHOUT_VALUE: readonly string[] = ["standby", "json", "help", "version"];
+
+/** Flags that are also a variable. */
+type Variable = typeof WITH_VARIABLE[number] | "standby";
 
 /** What the first argument that is no flag may be; without one the program runs. */
 const SUBCOMMANDS = ["check", "status"] as const;
 
 /** The flags of each, besides --help and --version. */
 const FLAGS_OF: Readonly<Record<"run" | typeof SUBCOMMANDS[number], readonly string[]>> = {
-  run: WITH_VALUE,
+  run: [...WITH_VALUE, "standby"],
   check: ["destination", "persistence-path", "identity", "json"],
   status: ["persistence-path", "json"],
 };
@@ -98,7 +102,7 @@ export function parseCommandLine(
   const subcommand = SUBCOMMANDS.find((known) => known === name);
   if (name !== undefined && subcommand === undefined) throw unknownArgument(name);
   refuseOtherFlags(flags, subcommand ?? "run");
-  const given = (flag: typeof WITH_VARIABLE[number]) => givenOf(flags, env, flag);
+  const given = (flag: Variable) => givenOf(flags, env, flag);
   const json = flags.json === true;
   const persistencePath = folderOf(given("persistence-path")) ?? DEFAULTS.persistencePath;
   switch (subcommand) {
@@ -132,7 +136,9 @@ function refuseOtherFlags(
 ): void {
   const allowed = FLAGS_OF[command];
   const isGiven = (flag: string) => typeof flags[flag] === "string" || flags[flag] === true;
-  const wrong = [...WITH_VALUE, "json"].find((flag) => isGiven(flag) && !allowed.includes(flag));
+  const wrong = [...WITH_VALUE, "standby", "json"].find((flag) =>
+    isGiven(flag) && !allowed.includes(flag)
+  );
   if (wrong === undefined) return;
   throw new UsageError(
     command === "run"
@@ -173,7 +179,7 @@ function joinValues(args: string[]): string[] {
 function givenOf(
   flags: Record<string, unknown>,
   env: (name: string) => string | undefined,
-  flag: typeof WITH_VARIABLE[number],
+  flag: Variable,
 ): Given | null {
   const value = flags[flag];
   if (typeof value === "string") return { name: `--${flag}`, value };
@@ -184,7 +190,7 @@ function givenOf(
 
 function settingsOf(
   flags: Record<string, unknown>,
-  given: (flag: typeof WITH_VARIABLE[number]) => Given | null,
+  given: (flag: Variable) => Given | null,
 ): Settings {
   const d = DEFAULTS;
   return {
@@ -204,6 +210,7 @@ function settingsOf(
       d.startTimeoutSec,
     namespaces: namespacesOf(given("namespaces")) ?? d.namespaces,
     fieldSelector: fieldSelectorOf(given("field-selector")) ?? d.fieldSelector,
+    standby: flags.standby === true || (switchOf(given("standby")) ?? d.standby),
     ...(typeof flags.kubeconfig === "string" && { kubeconfig: flags.kubeconfig }),
     ...(typeof flags.context === "string" && { context: flags.context }),
   };

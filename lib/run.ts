@@ -2,15 +2,15 @@
  * The life of the process: start, signals, and the end.
  *
  * Order of the start: what can be wrong with the settings is found first; then the state is locked
- * and made to agree with the destination; only then is the API server asked for anything. What main
- * needs no longer is given up before the first event is met.
+ * (a standby waits here) and made to agree with the destination; only then is the API server asked
+ * for anything. What main needs no longer is given up before the first event is met.
  */
 
 import { resolve } from "node:path";
 import { BatchReader } from "./batch.ts";
 import type { WatchState } from "./checkpoint.ts";
 import { ClusterError, InternalError } from "./errors.ts";
-import type { Io } from "./io.ts";
+import type { Io, IoFile } from "./io.ts";
 import { type Cluster, loadCluster, prepareFetch } from "./kubeconfig.ts";
 import { SUMMARY_MS } from "./limits.ts";
 import { log } from "./log.ts";
@@ -19,6 +19,7 @@ import type { Credentials, FromWatch } from "./protocol.ts";
 import { Recorder } from "./recorder.ts";
 import { type Settings, settingsWarnings } from "./settings.ts";
 import type { Signals } from "./signals.ts";
+import { waitForTurn } from "./standby.ts";
 import { WatchClient } from "./watch_client.ts";
 
 /**
@@ -31,11 +32,13 @@ export async function run(io: Io, given: Settings, signals: Signals): Promise<vo
   const settings = withWholePaths(given);
   for (const warning of settingsWarnings(settings)) log.warning(warning);
   log.info(`Settings: ${JSON.stringify(settings)}`);
-  const cluster = loadCluster(settings);
+  let cluster = loadCluster(settings);
+  const turn = settings.standby ? await waitForTurn(io, settings, Deno.pid) : null;
+  if (turn?.hasWaited) cluster = loadCluster(settings); // That may have been weeks ago.
   prepareFetch(cluster); // Before the first use of TLS, which the next line may make.
   const credentials = await cluster.credentialSource.load();
   log.info(`API server ${cluster.server}, from ${cluster.source}.`);
-  await new Session(io, settings, signals, cluster, credentials).run();
+  await new Session(io, settings, signals, cluster, credentials).run(turn?.lock);
 }
 
 /** The checkpoint names the destination: a start from another folder must find the same file. */
@@ -82,7 +85,8 @@ class Session {
     this.#cluster = cluster;
   }
 
-  async run(): Promise<void> {
+  /** @param lock that of the state folder, where it was taken before */
+  async run(lock?: IoFile): Promise<void> {
     const { identity } = this.#settings;
     const { server, netHosts, credentialSource } = this.#cluster;
     const watches = watchesOf(server, this.#settings);
@@ -90,6 +94,7 @@ class Session {
       settings: this.#settings,
       watches,
       pid: Deno.pid,
+      ...(lock === undefined ? {} : { lock }),
       askForList: (request) => client.askForList(request),
       onFatal: (error) => this.#end(error),
     });

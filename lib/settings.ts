@@ -37,6 +37,8 @@ export interface Settings {
   namespaces: readonly string[];
   /** Events that the server shows; null = all. */
   fieldSelector: string | null;
+  /** Wait for the end of another instance with this state, instead of failing. */
+  standby: boolean;
   /** The only kubeconfig to read; absent = KUBECONFIG, ~/.kube/config, service account. */
   kubeconfig?: string;
   /** Absent = the kubeconfig's current-context. */
@@ -57,6 +59,7 @@ export const DEFAULTS: Readonly<Settings> = {
   startTimeoutSec: 0,
   namespaces: [],
   fieldSelector: null,
+  standby: false,
 };
 
 /** Bounds of a number, both included. */

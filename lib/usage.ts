@@ -40,6 +40,8 @@ Memory of what was written
   --identity MODE *          content: a changed count, time or message is a new event.
                              name-count: the Python tool's key, which takes events of equal name
                              and count for one, also in different namespaces.
+  --standby *                Wait for the end of another instance with this state or destination,
+                             and take over, instead of failing with 65. (A variable: true or false.)
 
 Cluster
   --kubeconfig FILE          Read this alone. Otherwise KUBECONFIG (files separated by ":"), then

@@ -38,6 +38,7 @@ Deno.test("parseCommandLine() gives the Python tool's defaults, but a rate of 1e
     startTimeoutSec: 0,
     namespaces: [],
     fieldSelector: null,
+    standby: false,
   });
 });
 
@@ -56,6 +57,22 @@ const GIVEN: [flag: string, value: string, key: keyof Settings, read: unknown][]
   ["namespaces", " shop,kube-system,,shop ", "namespaces", ["kube-system", "shop"]],
   ["field-selector", "type!=Normal", "fieldSelector", "type!=Normal"],
 ];
+
+Deno.test("parseCommandLine() takes --standby, or its variable as true or false", () => {
+  const variable = (value: string) => ({ KUBE_EVENT_PIPE_STANDBY: value });
+  assertEquals(settingsOf(["--standby"]).standby, true);
+  assertEquals(settingsOf(["--standby"], variable("false")).standby, true);
+  for (const value of ["true", "1", " TRUE "]) {
+    assertEquals(settingsOf([], variable(value)).standby, true);
+  }
+  for (const value of ["false", "0", ""]) {
+    assertEquals(settingsOf([], variable(value)).standby, false);
+  }
+  assertEquals(
+    refusal([], variable("yes")),
+    'KUBE_EVENT_PIPE_STANDBY must be true or false, but is "yes". Example: true.',
+  );
+});
 
 Deno.test("parseCommandLine() refuses what cannot be a namespace, and more than there is room for", () => {
   for (const name of ["Shop", "shop_1", "-shop", "shop.example", "x".repeat(64)]) {
