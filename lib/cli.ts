@@ -10,6 +10,7 @@
 import { parseArgs } from "@std/cli";
 import type { CheckOptions } from "./check.ts";
 import { UsageError } from "./errors.ts";
+import type { ImportOptions } from "./import.ts";
 import {
   destinationOf,
   fieldSelectorOf,
@@ -31,6 +32,7 @@ export type Command =
   | { kind: "run"; settings: Settings }
   | { kind: "check"; options: CheckOptions }
   | { kind: "status"; options: StatusOptions }
+  | { kind: "import"; options: ImportOptions }
   | { kind: "help" }
   | { kind: "version" };
 
@@ -59,13 +61,24 @@ const WITHOUT_VALUE: readonly string[] = ["standby", "json", "help", "version"];
 type Variable = typeof WITH_VARIABLE[number] | "standby";
 
 /** What the first argument that is no flag may be; without one the program runs. */
-const SUBCOMMANDS = ["check", "status"] as const;
+const SUBCOMMANDS = ["check", "status", "import"] as const;
+
+/** What decides how the ring is made. */
+const RING_FLAGS = [
+  "persistence-path",
+  "filter-capacity",
+  "filter-error-rate",
+  "batch-count",
+  "batch-duration-sec",
+  "identity",
+] as const;
 
 /** The flags of each, besides --help and --version. */
 const FLAGS_OF: Readonly<Record<"run" | typeof SUBCOMMANDS[number], readonly string[]>> = {
   run: [...WITH_VALUE, "standby"],
   check: ["destination", "persistence-path", "identity", "json"],
   status: ["persistence-path", "json"],
+  import: [...RING_FLAGS, "json"],
 };
 
 const SEE_HELP = "See kube-event-pipe --help.";
@@ -124,6 +137,14 @@ export function parseCommandLine(
         );
       }
       return { kind: "status", options: { persistencePath, json } };
+    case "import":
+      if (files.length === 0) {
+        throw new UsageError(`import needs files of lines: import FILE... ${SEE_HELP}`);
+      }
+      return {
+        kind: "import",
+        options: { persistencePath, ...ringSettingsOf(given), files, json },
+      };
     default:
       return subcommand satisfies never;
   }
@@ -142,7 +163,7 @@ function refuseOtherFlags(
   if (wrong === undefined) return;
   throw new UsageError(
     command === "run"
-      ? `--${wrong} is a flag of check and status. ${SEE_HELP}`
+      ? `--${wrong} is a flag of check, status and import. ${SEE_HELP}`
       : `--${wrong} is no flag of ${command}, which takes ` +
         `${allowed.map((flag) => `--${flag}`).join(", ")}. ${SEE_HELP}`,
   );
@@ -197,13 +218,7 @@ function settingsOf(
     destination: destinationOf(given("destination")) ?? d.destination,
     logLevel: logLevelOf(given("log-level")) ?? d.logLevel,
     persistencePath: folderOf(given("persistence-path")) ?? d.persistencePath,
-    filterCapacity: wholeNumber(given("filter-capacity"), BOUNDS.filterCapacity, "1_000_000") ??
-      d.filterCapacity,
-    filterErrorRate: rateOf(given("filter-error-rate")) ?? d.filterErrorRate,
-    batchCount: wholeNumber(given("batch-count"), BOUNDS.batchCount, "3") ?? d.batchCount,
-    batchDurationSec: wholeNumber(given("batch-duration-sec"), BOUNDS.batchDurationSec, "3600") ??
-      d.batchDurationSec,
-    identity: identityOf(given("identity")) ?? d.identity,
+    ...ringSettingsOf(given),
     syncIntervalMs: wholeNumber(given("sync-interval-ms"), BOUNDS.syncIntervalMs, "100") ??
       d.syncIntervalMs,
     startTimeoutSec: wholeNumber(given("start-timeout-sec"), BOUNDS.startTimeoutSec, "60") ??
@@ -213,6 +228,21 @@ function settingsOf(
     standby: flags.standby === true || (switchOf(given("standby")) ?? d.standby),
     ...(typeof flags.kubeconfig === "string" && { kubeconfig: flags.kubeconfig }),
     ...(typeof flags.context === "string" && { context: flags.context }),
+  };
+}
+
+function ringSettingsOf(
+  given: (flag: Variable) => Given | null,
+): Omit<ImportOptions, "persistencePath" | "files" | "json"> {
+  const d = DEFAULTS;
+  return {
+    filterCapacity: wholeNumber(given("filter-capacity"), BOUNDS.filterCapacity, "1_000_000") ??
+      d.filterCapacity,
+    filterErrorRate: rateOf(given("filter-error-rate")) ?? d.filterErrorRate,
+    batchCount: wholeNumber(given("batch-count"), BOUNDS.batchCount, "3") ?? d.batchCount,
+    batchDurationSec: wholeNumber(given("batch-duration-sec"), BOUNDS.batchDurationSec, "3600") ??
+      d.batchDurationSec,
+    identity: identityOf(given("identity")) ?? d.identity,
   };
 }
 

@@ -58,6 +58,45 @@ const GIVEN: [flag: string, value: string, key: keyof Settings, read: unknown][]
   ["field-selector", "type!=Normal", "fieldSelector", "type!=Normal"],
 ];
 
+Deno.test("parseCommandLine() gives import its files and the settings of the ring", () => {
+  const read = (args: string[], variables: Record<string, string> = {}) =>
+    parseCommandLine(args, (name) => variables[name]);
+  assertEquals(read(["import", "a.gz", "--json", "--", "-b"]), {
+    kind: "import",
+    options: {
+      persistencePath: ".",
+      filterCapacity: 1_000_000,
+      filterErrorRate: 1e-9,
+      batchCount: 3,
+      batchDurationSec: 3600,
+      identity: "content",
+      files: ["a.gz", "-b"],
+      json: true,
+    },
+  });
+  const command = read(["import", "a", "--batch-count=5", "--identity=name-count"], {
+    KUBE_EVENT_PIPE_FILTER_CAPACITY: "2_000",
+    KUBE_EVENT_PIPE_PERSISTENCE_PATH: "/state",
+    KUBE_EVENT_PIPE_DESTINATION: "/not/asked",
+  });
+  assert(command.kind === "import");
+  const { batchCount, identity, filterCapacity, persistencePath } = command.options;
+  assertEquals(
+    [batchCount, identity, filterCapacity, persistencePath],
+    [5, "name-count", 2000, "/state"],
+  );
+  assertEquals(
+    refusal(["import"]),
+    "import needs files of lines: import FILE... See kube-event-pipe --help.",
+  );
+  assertEquals(
+    refusal(["import", "--destination=x", "a"]),
+    "--destination is no flag of import, which takes --persistence-path, --filter-capacity, " +
+      "--filter-error-rate, --batch-count, --batch-duration-sec, --identity, --json. See " +
+      "kube-event-pipe --help.",
+  );
+});
+
 Deno.test("parseCommandLine() takes --standby, or its variable as true or false", () => {
   const variable = (value: string) => ({ KUBE_EVENT_PIPE_STANDBY: value });
   assertEquals(settingsOf(["--standby"]).standby, true);
@@ -307,7 +346,7 @@ Deno.test("parseCommandLine() refuses arguments that belong to no flag", () => {
   for (const args of [["out.jsonl"], ["--", "out.jsonl"], ["--batch-count", "3", "out.jsonl"]]) {
     assertEquals(
       refusal(args),
-      'Unexpected argument "out.jsonl": without check or status in front, kube-event-pipe takes ' +
+      'Unexpected argument "out.jsonl": without check or status or import in front, kube-event-pipe takes ' +
         "flags only, for example --destination=/var/log/events.jsonl. See kube-event-pipe --help.",
     );
   }
@@ -392,7 +431,7 @@ Deno.test("parseCommandLine() refuses flags and arguments that a subcommand has 
   }
   assertEquals(
     refusal(["--json"]),
-    "--json is a flag of check and status. See kube-event-pipe --help.",
+    "--json is a flag of check, status and import. See kube-event-pipe --help.",
   );
   assertEquals(
     refusal(["status", "events.jsonl"]),
