@@ -130,8 +130,9 @@ class Import {
     // Without a checkpoint, a start would miss the one that belongs to the generations made here.
     const isNew = latest === null && damaged === 0 && this.#ring.generations.length === 0;
     if (isNew) await this.#writeCheckpoint(false);
-    // As recovery does: after a crash the kernel may show pages that the disk does not hold.
-    if (latest?.clean !== true) inStateFolder(this.#options.folder, () => this.#ring.rewriteAll());
+    // An import, or a run, that was killed may have left pages that the disk does not hold: what is
+    // known already must be as durable as what is added.
+    inStateFolder(this.#options.folder, () => this.#ring.rewriteAll());
     for (const file of files) await this.#readFile(file);
     if (isNew) await this.#writeCheckpoint(true);
     const report = this.#report;

@@ -80,8 +80,10 @@ function freshDisk(): SimDisk {
 
 /** Which events have a whole line, by their numbers. */
 function lines(disk: SimDisk): Set<number> {
-  const text = FILES.map((path) => new TextDecoder().decode(disk.names.get(path)!.content()));
-  const all = new Set(text.join("\n").split("\n"));
+  const all = new Set(FILES.flatMap((path) => {
+    const text = new TextDecoder().decode(disk.names.get(path)!.content());
+    return text.split("\n").slice(0, -1); // What has no newline is no whole line.
+  }));
   return new Set(numbers().filter((n) => all.has(sampleEvent(n))));
 }
 
