@@ -100,6 +100,17 @@ Deno.test("Lines that eventrouter wrote of a real API server are not written aga
   await migrates("eventrouter.jsonl", ({ event }) => event as object);
 });
 
+Deno.test("Lines that kubernetes-event-exporter wrote of a real API server are not written again; updates are", async () => {
+  await migrates("event-exporter.jsonl", (line) => {
+    const { clusterName: _, involvedObject, ...event } = line;
+    const { labels: _labels, deleted: _deleted, ...reference } = involvedObject as Record<
+      string,
+      unknown
+    >;
+    return { ...event, involvedObject: reference };
+  });
+});
+
 Deno.test("With name-count, the Python tool's lines leave nothing to write", async () => {
   await withFakeScene(async (scene) => {
     fill(scene);
