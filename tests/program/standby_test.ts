@@ -59,7 +59,7 @@ async function takesOver(end: (first: Program) => Promise<unknown>): Promise<voi
         await until("the standby's first line", () => linesIn(destination) > lines);
         const tookMs = performance.now() - endedMs;
         console.log(`the standby's first line came ${tookMs.toFixed(0)} ms after the signal`);
-        assert(tookMs < 10_000); // Measured 0.4 s; a loaded machine may take longer.
+        assert(tookMs < 10_000); // Measured 0.4 to 0.9 s; a slow disk takes longer.
         await standby.says("Standby: taking over.");
         first = standby;
       }
