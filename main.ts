@@ -3,6 +3,7 @@
 import { check } from "./lib/check.ts";
 import { parseCommandLine } from "./lib/cli.ts";
 import { exitCodeOf, messageOf } from "./lib/errors.ts";
+import { importLines } from "./lib/import.ts";
 import { log, setupLog } from "./lib/log.ts";
 import { realIo } from "./lib/real_io.ts";
 import { run } from "./lib/run.ts";
@@ -25,6 +26,8 @@ async function main(): Promise<number> {
       return report(await check(realIo, command.options));
     case "status":
       return report(await status(realIo, command.options));
+    case "import":
+      return report(await importLines(realIo, command.options, Deno.pid));
     case "run":
       setupLog(command.settings.logLevel);
       await run(realIo, command.settings, new Signals());

@@ -6,9 +6,8 @@
 
 import { type LinesReport, reportLines } from "./check_lines.ts";
 import { checkText } from "./check_text.ts";
-import { IoError, messageOf, UsageError } from "./errors.ts";
-import type { FileStat, Io } from "./io.ts";
-import { LineFile } from "./line_reader.ts";
+import type { Io } from "./io.ts";
+import { openLineFiles, statOf } from "./line_files.ts";
 import type { IdentityMode } from "./protocol.ts";
 import { readState, type StateReport } from "./state_report.ts";
 import { shownCount } from "./state_text.ts";
@@ -57,7 +56,7 @@ export async function check(io: Io, options: CheckOptions): Promise<Outcome> {
   const state = await readState(io, options.persistencePath);
   const destination = destinationOf(io, options.destination, state);
   const paths = [...options.files, ...(destination.path === null ? [] : [destination.path])];
-  const files = openAll(io, paths);
+  const files = openLineFiles(io, paths, "check");
   try {
     const checkpointFile = state.checkpoint?.file ?? null;
     const lines = await reportLines(files, options.identity, checkpointFile);
@@ -100,39 +99,4 @@ function destinationOf(
     unread: null,
     isCheckpointFile: found?.dev === stat?.dev && found?.ino === stat?.ino,
   };
-}
-
-/** Opens the files, each once whatever names lead to it, before anybody rotates them. */
-function openAll(io: Io, paths: string[]): LineFile[] {
-  const files: LineFile[] = [];
-  try {
-    for (const path of paths) {
-      const file = open(io, path);
-      if (files.some(({ dev, ino }) => dev === file.dev && ino === file.ino)) file.release();
-      else files.push(file);
-    }
-    return files;
-  } catch (error) {
-    for (const file of files) file.release();
-    throw error;
-  }
-}
-
-function open(io: Io, path: string): LineFile {
-  const quoted = JSON.stringify(path);
-  const kind = statOf(io, path)?.kind ?? "none";
-  const file = kind === "file" ? LineFile.open(io, path) : null;
-  if (file !== null) return file;
-  if (kind === "file" || kind === "none") {
-    throw new UsageError(`Cannot check ${quoted}: there is no such file. Name those that exist.`);
-  }
-  throw new UsageError(`Cannot check ${quoted}: it is no regular file. Name files of lines.`);
-}
-
-function statOf(io: Io, path: string): FileStat | null {
-  try {
-    return io.stat(path);
-  } catch (error) {
-    throw new IoError(`Cannot read the file ${JSON.stringify(path)}: ${messageOf(error)}.`);
-  }
 }

@@ -172,11 +172,13 @@ class Tally {
   }
 }
 
-function add<T>(findings: Findings<T>, example: () => T): void {
+/** Counts a finding, and keeps it where it is one of the first. */
+export function add<T>(findings: Findings<T>, example: () => T): void {
   if (findings.count++ < EXAMPLES_MAX) findings.examples.push(example());
 }
 
-function oddLine(line: Line, place: string): OddLine {
+/** A line as it is shown. */
+export function oddLine(line: Line, place: string): OddLine {
   const { bytes, start, end, length, isUnfinished } = line;
   const excerpt = textOf(bytes, start, Math.min(end, start + EXCERPT_BYTES));
   return { place, bytes: length, excerpt, isUnfinished };

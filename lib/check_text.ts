@@ -43,7 +43,8 @@ function fileLine({ path, isGzip, bytes, lines, linesBehind }: FileLines): strin
       : `; the checkpoint's file, ${shownCount(linesBehind)} line(s) behind its offset`);
 }
 
-function findingLines<T>(
+/** A title with the count, and a line for each example; nothing where there is none. */
+export function findingLines<T>(
   title: string,
   { count, examples }: Findings<T>,
   text: (finding: T) => string,
@@ -53,7 +54,8 @@ function findingLines<T>(
   return [`${title}: ${shownCount(count)}${which}`, ...examples.map((one) => `  ${text(one)}`)];
 }
 
-function oddText({ place, bytes, excerpt, isUnfinished }: OddLine): string {
+/** Place, length and beginning of a line. */
+export function oddText({ place, bytes, excerpt, isUnfinished }: OddLine): string {
   return `${place}: ${isUnfinished ? "unfinished last line of " : ""}${shownCount(bytes)} ` +
     `byte(s): ${excerpt}`;
 }

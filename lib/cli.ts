@@ -10,6 +10,7 @@
 import { parseArgs } from "@std/cli";
 import type { CheckOptions } from "./check.ts";
 import { UsageError } from "./errors.ts";
+import type { ImportOptions } from "./import.ts";
 import {
   addressOf,
   clusterOf,
@@ -23,6 +24,7 @@ import {
   namespacesOf,
   rateOf,
   shown,
+  switchOf,
   wholeNumber,
   wrapOf,
 } from "./setting_values.ts";
@@ -34,6 +36,7 @@ export type Command =
   | { kind: "run"; settings: Settings }
   | { kind: "check"; options: CheckOptions }
   | { kind: "status"; options: StatusOptions }
+  | { kind: "import"; options: ImportOptions }
   | { kind: "help" }
   | { kind: "version" };
 
@@ -61,16 +64,30 @@ const WITH_VARIABLE = [
 ] as const;
 
 const WITH_VALUE: readonly string[] = [...WITH_VARIABLE, "kubeconfig", "context"];
-const WITHOUT_VALUE: readonly string[] = ["json", "help", "version"];
+const WITHOUT_VALUE: readonly string[] = ["standby", "json", "help", "version"];
+
+/** Flags that are also a variable. */
+type Variable = typeof WITH_VARIABLE[number] | "standby";
 
 /** What the first argument that is no flag may be; without one the program runs. */
-const SUBCOMMANDS = ["check", "status"] as const;
+const SUBCOMMANDS = ["check", "status", "import"] as const;
+
+/** What decides how the ring is made. */
+const RING_FLAGS = [
+  "persistence-path",
+  "filter-capacity",
+  "filter-error-rate",
+  "batch-count",
+  "batch-duration-sec",
+  "identity",
+] as const;
 
 /** The flags of each, besides --help and --version. */
 const FLAGS_OF: Readonly<Record<"run" | typeof SUBCOMMANDS[number], readonly string[]>> = {
-  run: WITH_VALUE,
+  run: [...WITH_VALUE, "standby"],
   check: ["destination", "persistence-path", "identity", "json"],
   status: ["persistence-path", "json"],
+  import: [...RING_FLAGS, "json"],
 };
 
 const SEE_HELP = "See kube-event-pipe --help.";
@@ -107,7 +124,7 @@ export function parseCommandLine(
   const subcommand = SUBCOMMANDS.find((known) => known === name);
   if (name !== undefined && subcommand === undefined) throw unknownArgument(name);
   refuseOtherFlags(flags, subcommand ?? "run");
-  const given = (flag: typeof WITH_VARIABLE[number]) => givenOf(flags, env, flag);
+  const given = (flag: Variable) => givenOf(flags, env, flag);
   const json = flags.json === true;
   const persistencePath = folderOf(given("persistence-path")) ?? DEFAULTS.persistencePath;
   switch (subcommand) {
@@ -129,6 +146,14 @@ export function parseCommandLine(
         );
       }
       return { kind: "status", options: { persistencePath, json } };
+    case "import":
+      if (files.length === 0) {
+        throw new UsageError(`import needs files of lines: import FILE... ${SEE_HELP}`);
+      }
+      return {
+        kind: "import",
+        options: { persistencePath, ...ringSettingsOf(given), files, json },
+      };
     default:
       return subcommand satisfies never;
   }
@@ -141,11 +166,13 @@ function refuseOtherFlags(
 ): void {
   const allowed = FLAGS_OF[command];
   const isGiven = (flag: string) => typeof flags[flag] === "string" || flags[flag] === true;
-  const wrong = [...WITH_VALUE, "json"].find((flag) => isGiven(flag) && !allowed.includes(flag));
+  const wrong = [...WITH_VALUE, "standby", "json"].find((flag) =>
+    isGiven(flag) && !allowed.includes(flag)
+  );
   if (wrong === undefined) return;
   throw new UsageError(
     command === "run"
-      ? `--${wrong} is a flag of check and status. ${SEE_HELP}`
+      ? `--${wrong} is a flag of check, status and import. ${SEE_HELP}`
       : `--${wrong} is no flag of ${command}, which takes ` +
         `${allowed.map((flag) => `--${flag}`).join(", ")}. ${SEE_HELP}`,
   );
@@ -182,7 +209,7 @@ function joinValues(args: string[]): string[] {
 function givenOf(
   flags: Record<string, unknown>,
   env: (name: string) => string | undefined,
-  flag: typeof WITH_VARIABLE[number],
+  flag: Variable,
 ): Given | null {
   const value = flags[flag];
   if (typeof value === "string") return { name: `--${flag}`, value };
@@ -193,7 +220,7 @@ function givenOf(
 
 function settingsOf(
   flags: Record<string, unknown>,
-  given: (flag: typeof WITH_VARIABLE[number]) => Given | null,
+  given: (flag: Variable) => Given | null,
 ): Settings {
   const d = DEFAULTS;
   const wrap = wrapOf(given("wrap")) ?? d.wrap;
@@ -201,13 +228,7 @@ function settingsOf(
     destination: destinationOf(given("destination")) ?? d.destination,
     logLevel: logLevelOf(given("log-level")) ?? d.logLevel,
     persistencePath: folderOf(given("persistence-path")) ?? d.persistencePath,
-    filterCapacity: wholeNumber(given("filter-capacity"), BOUNDS.filterCapacity, "1_000_000") ??
-      d.filterCapacity,
-    filterErrorRate: rateOf(given("filter-error-rate")) ?? d.filterErrorRate,
-    batchCount: wholeNumber(given("batch-count"), BOUNDS.batchCount, "3") ?? d.batchCount,
-    batchDurationSec: wholeNumber(given("batch-duration-sec"), BOUNDS.batchDurationSec, "3600") ??
-      d.batchDurationSec,
-    identity: identityOf(given("identity")) ?? d.identity,
+    ...ringSettingsOf(given),
     syncIntervalMs: wholeNumber(given("sync-interval-ms"), BOUNDS.syncIntervalMs, "100") ??
       d.syncIntervalMs,
     startTimeoutSec: wholeNumber(given("start-timeout-sec"), BOUNDS.startTimeoutSec, "60") ??
@@ -220,8 +241,24 @@ function settingsOf(
     metricsAddress: addressOf(given("metrics-address")) ?? d.metricsAddress,
     unhealthyAfterSec: wholeNumber(given("unhealthy-after"), BOUNDS.unhealthyAfterSec, "120") ??
       d.unhealthyAfterSec,
+    standby: flags.standby === true || (switchOf(given("standby")) ?? d.standby),
     ...(typeof flags.kubeconfig === "string" && { kubeconfig: flags.kubeconfig }),
     ...(typeof flags.context === "string" && { context: flags.context }),
+  };
+}
+
+function ringSettingsOf(
+  given: (flag: Variable) => Given | null,
+): Omit<ImportOptions, "persistencePath" | "files" | "json"> {
+  const d = DEFAULTS;
+  return {
+    filterCapacity: wholeNumber(given("filter-capacity"), BOUNDS.filterCapacity, "1_000_000") ??
+      d.filterCapacity,
+    filterErrorRate: rateOf(given("filter-error-rate")) ?? d.filterErrorRate,
+    batchCount: wholeNumber(given("batch-count"), BOUNDS.batchCount, "3") ?? d.batchCount,
+    batchDurationSec: wholeNumber(given("batch-duration-sec"), BOUNDS.batchDurationSec, "3600") ??
+      d.batchDurationSec,
+    identity: identityOf(given("identity")) ?? d.identity,
   };
 }
 

@@ -2,7 +2,7 @@
 
 import { IoError, messageOf, UsageError } from "./errors.ts";
 import { FileDestination } from "./file_destination.ts";
-import type { Io } from "./io.ts";
+import type { FileStat, Io } from "./io.ts";
 import { FifoDestination, StdoutDestination } from "./pipe_destination.ts";
 import { Trouble } from "./trouble.ts";
 
@@ -17,7 +17,7 @@ export type Destination = FileDestination | FifoDestination | StdoutDestination;
  */
 export async function openDestination(io: Io, path: string): Promise<Destination> {
   if (path === "-") return new StdoutDestination(io);
-  const kind = kindOf(io, path);
+  const kind = destinationKind(io, path);
   if (kind === "fifo") return new FifoDestination(io, path);
   if (kind === "other") {
     throw new UsageError(
@@ -28,7 +28,8 @@ export async function openDestination(io: Io, path: string): Promise<Destination
   return await FileDestination.open(io, path);
 }
 
-function kindOf(io: Io, path: string): string | undefined {
+/** What the path of a destination leads to; undefined = nothing. @throws IoError */
+export function destinationKind(io: Io, path: string): FileStat["kind"] | undefined {
   try {
     return io.stat(path)?.kind;
   } catch (error) {

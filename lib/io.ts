@@ -35,8 +35,13 @@ export interface IoFile {
   syncNow(): void;
   /** fdatasync(2) on another thread; the file can be written meanwhile. */
   sync(): Promise<void>;
-  /** flock(LOCK_EX) without waiting: false where another process holds it. */
+  /** flock(LOCK_EX): false where another process holds it and does not end just now. */
   lock(): Promise<boolean>;
+  /**
+   * flock(LOCK_EX) on another thread, however long it takes. Nothing takes it back but the end of
+   * the process; until it is there, nothing else may be asked of the file.
+   */
+  waitForLock(): Promise<void>;
   close(): void;
 }
 

@@ -245,6 +245,8 @@ export const PIPE_FULL_SAID_MS = 1_000;
  * (before Deno 2.7). Then another process has it, and ours ends with 65.
  */
 export const LOCK_WAIT_MS = 300;
+/** Between two tries within that time, ms. */
+export const LOCK_TRY_MS = 20;
 
 /** Bytes of a file of lines that are read at once, so that memory does not grow with the file. */
 export const FILE_READ_BYTES = 64 * 1024;

@@ -5,6 +5,8 @@
  * opened; what stands there without a newline is looked at again until it has one.
  */
 
+import { pipeline, Readable } from "node:stream";
+import { createGunzip } from "node:zlib";
 import { codeOf, IoError, messageOf } from "./errors.ts";
 import type { Io, IoFile } from "./io.ts";
 import { FILE_READ_BYTES, LINE_KEPT_BYTES_MAX } from "./limits.ts";
@@ -93,6 +95,21 @@ export class LineFile {
     }
   }
 
+  /**
+   * After this, what was read survives a power loss.
+   *
+   * @throws IoError where the operating system refuses
+   */
+  syncNow(): void {
+    try {
+      this.#file.syncNow();
+    } catch (error) {
+      // A file system that cannot be written has nothing to sync.
+      if (["EINVAL", "EROFS"].includes(codeOf(error) ?? "")) return;
+      throw new IoError(`Cannot sync the file ${JSON.stringify(this.path)}: ${messageOf(error)}.`);
+    }
+  }
+
   /** Closes the file. */
   release(): void {
     this.#file.close();
@@ -101,16 +118,16 @@ export class LineFile {
   async *#chunks(): AsyncGenerator<Uint8Array> {
     const raw = this.#rawChunks();
     if (!this.isGzip) return yield* raw;
-    const packed = ReadableStream.from(raw) as ReadableStream<BufferSource>;
+    // It takes several gzip files in a row, as zcat does; DecompressionStream refuses them.
+    const gunzip = createGunzip();
+    pipeline(Readable.from(raw, { highWaterMark: 1 }), gunzip, () => {}); // Its error comes here:
     try {
-      yield* packed.pipeThrough(new DecompressionStream("gzip"));
+      yield* gunzip as AsyncIterable<Uint8Array>;
     } catch (error) {
       if (error instanceof IoError) throw error;
       throw new IoError(
-        `Cannot unpack the file ${JSON.stringify(this.path)}: ${
-          messageOf(error)
-        }. It is damaged, ` +
-          "still being written, or made of several gzip files; name what zcat makes of it instead.",
+        `Cannot unpack the file ${JSON.stringify(this.path)}: ${messageOf(error)}. It is damaged ` +
+          "or still being written.",
       );
     }
   }

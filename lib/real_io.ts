@@ -5,7 +5,7 @@
 
 import fs from "node:fs";
 import type { FileStat, Io, IoFile, IoPipe, OpenOptions, Timer } from "./io.ts";
-import { LOCK_WAIT_MS } from "./limits.ts";
+import { LOCK_TRY_MS, LOCK_WAIT_MS } from "./limits.ts";
 
 class RealFile implements IoFile {
   readonly #file: Deno.FsFile;
@@ -52,10 +52,15 @@ class RealFile implements IoFile {
   }
 
   async lock(): Promise<boolean> {
-    // tryLock came with Deno 2.7; before, a waiting lock that does not come soon is held by
-    // another.
     const file = this.#file as Deno.FsFile & { tryLockSync?: (exclusive: boolean) => boolean };
-    if (file.tryLockSync !== undefined) return file.tryLockSync(true);
+    if (file.tryLockSync !== undefined) {
+      for (let waited = 0; !file.tryLockSync(true); waited += LOCK_TRY_MS) {
+        if (waited >= LOCK_WAIT_MS) return false;
+        await new Promise((resolve) => setTimeout(resolve, LOCK_TRY_MS));
+      }
+      return true;
+    }
+    // tryLock came with Deno 2.7; before, there is only the one that waits.
     let timer: Timer | undefined;
     const late = new Promise<boolean>((resolve) => {
       timer = setTimeout(() => resolve(false), LOCK_WAIT_MS);
@@ -63,6 +68,10 @@ class RealFile implements IoFile {
     const locked = await Promise.race([this.#file.lock(true).then(() => true), late]);
     clearTimeout(timer);
     return locked;
+  }
+
+  waitForLock(): Promise<void> {
+    return this.#file.lock(true);
   }
 
   close(): void {

@@ -43,6 +43,8 @@ export interface RecorderOptions {
   watches: Omit<WatchState, "position">[];
   /** Stands in the lock file, for the message of a second instance. */
   pid: number;
+  /** The lock of the state folder, where it was taken before; absent = it is taken here. */
+  lock?: IoFile;
   /** Asks for one complete LIST of all watches; {@linkcode Recorder.listed} is its answer. */
   askForList: (request: number) => void;
   /** Called with what ends the process. Nothing is committed after it. */
@@ -114,7 +116,7 @@ export class Recorder {
   static async open(io: Io, options: RecorderOptions): Promise<Recorder> {
     const { settings, watches } = options;
     const { persistencePath: folder, identity } = settings;
-    const lock = await lockStateFolder(io, folder, options.pid);
+    const lock = options.lock ?? await lockStateFolder(io, folder, options.pid);
     const checkpoints = inStateFolder(folder, () => CheckpointFile.open(io, folder));
     if (checkpoints.damaged > 0) {
       log.warning(

@@ -2,15 +2,15 @@
  * The life of the process: start, signals, and the end.
  *
  * Order of the start: what can be wrong with the settings is found first; then the state is locked
- * and made to agree with the destination; only then is the API server asked for anything. What main
- * needs no longer is given up before the first event is met.
+ * (a standby waits here) and made to agree with the destination; only then is the API server asked
+ * for anything. What main needs no longer is given up before the first event is met.
  */
 
 import { resolve } from "node:path";
 import { BatchReader } from "./batch.ts";
 import type { WatchState } from "./checkpoint.ts";
 import { ClusterError, InternalError } from "./errors.ts";
-import type { Io } from "./io.ts";
+import type { Io, IoFile } from "./io.ts";
 import { type Cluster, loadCluster, prepareFetch } from "./kubeconfig.ts";
 import { SUMMARY_MS } from "./limits.ts";
 import { log } from "./log.ts";
@@ -23,6 +23,7 @@ import { Notifier, takeManagerEnv } from "./sd_notify.ts";
 import { Service } from "./service.ts";
 import { type Settings, settingsWarnings } from "./settings.ts";
 import type { Signals } from "./signals.ts";
+import { waitForTurn } from "./standby.ts";
 import { WatchClient } from "./watch_client.ts";
 
 /**
@@ -36,13 +37,16 @@ export async function run(io: Io, given: Settings, signals: Signals): Promise<vo
   for (const warning of settingsWarnings(settings)) log.warning(warning);
   log.info(`Settings: ${JSON.stringify(settings)}`);
   const service = serviceFor(io); // Plugins inherit the environment as the next line finds it.
-  const { metricsAddress } = settings;
+  const { metricsAddress, standby } = settings;
   const server = metricsAddress === null ? null : await ObserveServer.open(metricsAddress);
-  const cluster = loadCluster(settings);
+  let cluster = loadCluster(settings);
+  const turn = standby ? await waitForTurn(io, settings, Deno.pid, () => standBy(service)) : null;
+  if (turn?.hasWaited) cluster = loadCluster(settings); // That may have been weeks ago.
   prepareFetch(cluster); // Before the first use of TLS, which the next line may make.
   const credentials = await cluster.credentialSource.load();
   log.info(`API server ${cluster.server}, from ${cluster.source}.`);
-  await new Session(io, settings, signals, service, cluster, credentials, server).run();
+  const session = new Session(io, settings, signals, service, cluster, credentials, server);
+  await session.run(turn?.lock);
 }
 
 /** The checkpoint names the destination: a start from another folder must find the same file. */
@@ -60,6 +64,14 @@ function serviceFor(io: Io): Service {
   const env = takeManagerEnv(Deno.pid);
   const notifier = env === null ? null : Notifier.open(env.socket);
   return new Service(io, notifier, env?.watchdogMs ?? null);
+}
+
+/** A standby is up while it waits: it does what it is there for. */
+function standBy(service: Service): void {
+  service.ready({
+    describe: () => "Standby: waiting for the end of the other instance.",
+    health: () => null,
+  });
 }
 
 /** What is watched: each namespace for itself, or the cluster. */
@@ -102,24 +114,27 @@ class Session {
     this.#cluster = cluster;
   }
 
-  async run(): Promise<void> {
+  /** @param lock that of the state folder, where it was taken before */
+  async run(lock?: IoFile): Promise<void> {
     const { identity, managedFields, wrap, cluster } = this.#settings;
     const { server, netHosts, credentialSource } = this.#cluster;
     const watches = watchesOf(server, this.#settings);
     this.#service.starting();
+    // It needs 50 ms to start, and has nothing to say before client.start().
+    const client = new WatchClient(netHosts, {
+      onMessage: (message) => this.#receive(message, client, recorder, observer),
+      onDeath: (reason) => this.#end(new InternalError(`The watch isolate died: ${reason}`)),
+    });
     const recorder = await Recorder.open(this.#io, {
       settings: this.#settings,
       watches,
       pid: Deno.pid,
+      ...(lock === undefined ? {} : { lock }),
       askForList: (request) => client.askForList(request),
       onFatal: (error) => this.#end(error),
     });
     const observer = new Observer(this.#io, recorder, this.#settings, watches);
     if (this.#server !== null) await observer.serve(this.#server);
-    const client = new WatchClient(netHosts, {
-      onMessage: (message) => this.#receive(message, client, recorder, observer),
-      onDeath: (reason) => this.#end(new InternalError(`The watch isolate died: ${reason}`)),
-    });
     await givePermissionsUp(credentialSource.needsRun);
     this.#signals.onHangup = () => {
       log.info("SIGHUP: reopening the destination.");

@@ -55,9 +55,10 @@ export class Service {
     this.#send(`EXTEND_TIMEOUT_USEC=${1000 * RECOVERY_MS}`, "Making state and destination agree.");
   }
 
-  /** The program is up. From here on the manager is told how it is. */
+  /** The program is up. From here on the manager is told how it is; by the latest report. */
   ready(report: ServiceReport): void {
     if (this.#notifier === null || this.#isStopping) return;
+    this.#cancelLook?.();
     this.#report = report;
     this.#sendWithStatus("READY=1");
     this.#look();

@@ -176,6 +176,23 @@ export function rateOf(given: Given | null): number | null {
   );
 }
 
+/** Yes or no. */
+export function switchOf(given: Given | null): boolean | null {
+  switch (given?.value.trim().toLowerCase()) {
+    case undefined:
+      return null;
+    case "1":
+    case "true":
+      return true;
+    case "0":
+    case "false":
+      return false;
+  }
+  throw new UsageError(
+    `${given!.name} must be true or false, but is ${shown(given!.value)}. Example: true.`,
+  );
+}
+
 /** Names of namespaces between commas, each once, sorted. */
 export function namespacesOf(given: Given | null): string[] | null {
   if (given === null) return null;

@@ -49,6 +49,8 @@ export interface Settings extends LineForm {
   metricsAddress: Address | null;
   /** What stands still for longer makes /healthz say so. */
   unhealthyAfterSec: number;
+  /** Wait for the end of another instance with this state, instead of failing. */
+  standby: boolean;
   /** The only kubeconfig to read; absent = KUBECONFIG, ~/.kube/config, service account. */
   kubeconfig?: string;
   /** Absent = the kubeconfig's current-context. */
@@ -73,6 +75,7 @@ export const DEFAULTS: Readonly<Settings> = {
   metricsAddress: null,
   // An API server is sure to keep five minutes of history: enough of them are left to act.
   unhealthyAfterSec: 120,
+  standby: false,
 };
 
 /** Bounds of a number, both included. */

@@ -6,6 +6,7 @@
 
 import { codeOf, messageOf, StateError, UsageError } from "./errors.ts";
 import type { Io, IoFile } from "./io.ts";
+import { log } from "./log.ts";
 import { pathIn } from "./paths.ts";
 
 /**
@@ -17,28 +18,60 @@ import { pathIn } from "./paths.ts";
  * another process holds it
  */
 export async function lockStateFolder(io: Io, folder: string, pid: number): Promise<IoFile> {
-  const quoted = JSON.stringify(folder);
-  const kind = kindOf(io, folder);
-  if (kind !== "directory") {
-    throw new UsageError(
-      `The persistence path ${quoted} ${kind === null ? "does not exist" : "is no directory"}. ` +
-        "Make the folder, or change --persistence-path (KUBE_EVENT_PIPE_PERSISTENCE_PATH).",
-    );
-  }
-  let lock: IoFile;
+  const lock = openLock(io, folder);
   try {
-    lock = io.open(pathIn(folder, "lock"), { mode: "write", create: 0o600 });
-  } catch (error) {
-    throw cannotWrite(quoted, error);
-  }
-  try {
-    if (!await lock.lock()) throw inUse(quoted, lock);
-    lock.truncate(0);
-    lock.writeAt(new TextEncoder().encode(`${pid}\n`), 0);
-    return lock;
+    if (!await lock.lock()) {
+      throw new StateError(
+        `The persistence path ${JSON.stringify(folder)} is in use by ${
+          holderOf(io, folder)
+        }. Two ` +
+          "instances cannot share one state: stop that one, or give this one another " +
+          "--persistence-path and --destination.",
+      );
+    }
+    return signed(lock, pid);
   } catch (error) {
     lock.close();
-    throw error instanceof StateError ? error : cannotWrite(quoted, error);
+    throw error instanceof StateError ? error : cannotWrite(JSON.stringify(folder), error);
+  }
+}
+
+/**
+ * The same for a standby: where another process holds the lock, that is said, and its end is
+ * waited for. Nothing in the folder is read or written meanwhile but the other one's process id.
+ *
+ * @param onWait called when it is
+ * @returns the lock, and whether it was waited for
+ */
+export async function awaitStateFolder(
+  io: Io,
+  folder: string,
+  pid: number,
+  onWait: () => void,
+): Promise<{ lock: IoFile; hasWaited: boolean }> {
+  for (let hasWaited = false;;) {
+    const lock = openLock(io, folder);
+    try {
+      if (!await lock.lock()) {
+        if (!hasWaited) {
+          log.info(
+            `Standby: the persistence path ${JSON.stringify(folder)} is in use by ` +
+              `${holderOf(io, folder)}. Waiting for its end.`,
+          );
+          onWait();
+        }
+        hasWaited = true;
+        await lock.waitForLock();
+      }
+      // Who made the folder anew meanwhile has another lock.
+      const now = io.stat(lockPath(folder));
+      const { dev, ino } = lock.stat();
+      if (now?.dev === dev && now.ino === ino) return { lock: signed(lock, pid), hasWaited };
+      lock.close();
+    } catch (error) {
+      lock.close();
+      throw cannotWrite(JSON.stringify(folder), error);
+    }
   }
 }
 
@@ -63,14 +96,45 @@ function kindOf(io: Io, folder: string): string | null {
   }
 }
 
-function inUse(quoted: string, lock: IoFile): StateError {
+function lockPath(folder: string): string {
+  return pathIn(folder, "lock");
+}
+
+/** Opens the lock file, or makes it. */
+function openLock(io: Io, folder: string): IoFile {
+  const quoted = JSON.stringify(folder);
+  const kind = kindOf(io, folder);
+  if (kind !== "directory") {
+    throw new UsageError(
+      `The persistence path ${quoted} ${kind === null ? "does not exist" : "is no directory"}. ` +
+        "Make the folder, or change --persistence-path (KUBE_EVENT_PIPE_PERSISTENCE_PATH).",
+    );
+  }
+  try {
+    return io.open(lockPath(folder), { mode: "write", create: 0o600 });
+  } catch (error) {
+    throw cannotWrite(quoted, error);
+  }
+}
+
+/** Puts our process id into a lock that is ours. */
+function signed(lock: IoFile, pid: number): IoFile {
+  lock.truncate(0);
+  lock.writeAt(new TextEncoder().encode(`${pid}\n`), 0);
+  return lock;
+}
+
+/** Who holds the lock, for a message. */
+function holderOf(io: Io, folder: string): string {
   const text = new Uint8Array(32);
-  const pid = new TextDecoder().decode(text.subarray(0, lock.readAt(text, 0))).trim();
-  const holder = /^\d+$/.test(pid) ? `process ${pid}` : "another process";
-  return new StateError(
-    `The persistence path ${quoted} is in use by ${holder}. Two instances cannot share one state: ` +
-      "stop that one, or give this one another --persistence-path and --destination.",
-  );
+  // By a handle of its own: that of the lock may still be busy with the wait for it.
+  const file = io.open(lockPath(folder), { mode: "read" });
+  try {
+    const pid = new TextDecoder().decode(text.subarray(0, file.readAt(text, 0))).trim();
+    return /^\d+$/.test(pid) ? `process ${pid}` : "another process";
+  } finally {
+    file.close();
+  }
 }
 
 function cannotWrite(quoted: string, error: unknown): StateError {

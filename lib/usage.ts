@@ -14,6 +14,7 @@ kube-event-pipe ${VERSION}: every event of a Kubernetes cluster, once, as one li
 Usage: kube-event-pipe [--flag VALUE]...
        kube-event-pipe check [--flag VALUE]... [FILE]...  is each line there once, and whole?
        kube-event-pipe status [--flag VALUE]...           what does the state folder say?
+       kube-event-pipe import [--flag VALUE]... FILE...   take these lines for written
 Each flag marked * is also a variable: --batch-count is KUBE_EVENT_PIPE_BATCH_COUNT. A flag beats
 its variable; an empty one counts as not given; 1_000_000 is a number.
 
@@ -44,6 +45,8 @@ Memory of what was written
   --identity MODE *          content: a changed count, time or message is a new event.
                              name-count: the Python tool's key, which takes events of equal name
                              and count for one, also in different namespaces.
+  --standby *                Wait for the end of another instance with this state or destination,
+                             and take over, instead of failing with 65. (A variable: true or false.)
 
 Cluster
   --kubeconfig FILE          Read this alone. Otherwise KUBECONFIG (files separated by ":"), then
@@ -68,13 +71,21 @@ check and status: write nothing and take no lock, so they also work beside a run
                              that the checkpoint names), --persistence-path, --identity and --json.
                              Needs 24 to 48 bytes of memory a line.
   status                     The state alone, in about ten lines. Takes --persistence-path, --json.
-  --json                     One JSON object in place of the text.
+  --json                     One JSON object in place of the text; also of import.
+
+import: before the first start in place of another program (docs/MIGRATE.md), or after the state was
+lost; with the state folder and the flags under "Memory of what was written" of the run that follows
+  import FILE...             Reads lines of this program or another one (plain or gzip; the Event
+                             itself or in a wrapper) into the memory, so that their events are not
+                             written again. Reads and writes no destination. Tells the lines that
+                             it does not understand, and exits with 1 where there are any.
 
   -h, --help                 This text.
   -V, --version              Version.
 
 Signals: HUP reopens the destination at once (log rotation); TERM, INT and QUIT finish what is under
 way and exit with 0.
-Exit status: 0 stopped, or all is well; 1 check or status found something that is not; 64 wrong
-flag, variable or kubeconfig (do not restart); 65 state or destination in use or unusable; 69 no
-cluster configuration or no API server; 70 a bug, please report it; 74 a read, write or sync failed.`;
+Exit status: 0 stopped, or all is well; 1 check or status found something that is not, or import did
+not understand a line; 64 wrong flag, variable or kubeconfig (do not restart); 65 state or
+destination in use or unusable; 69 no cluster configuration or no API server; 70 a bug, please
+report it; 74 a read, write or sync failed.`;

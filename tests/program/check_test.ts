@@ -4,7 +4,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { gzipSync } from "node:zlib";
 import { sampleEvent } from "../fake/sample.ts";
 import { BINARY_HOW, compiledBinary } from "../support/binary.ts";
-import { type FakeScene, linesIn, withFakeScene } from "../support/fake_scene.ts";
+import { type FakeScene, linesIn, snapshot, withFakeScene } from "../support/fake_scene.ts";
 import { flipBit } from "../support/looking_io.ts";
 import { Program, type ProgramOptions } from "../support/program.ts";
 import { needing } from "../support/skip.ts";
@@ -32,15 +32,6 @@ async function refused(options: ProgramOptions, code: number, message: string): 
   assertEquals([program.code, program.stdout], [code, ""], program.stderr);
   assertStringIncludes(program.stderr, ` CRITICAL ${message}`);
   assert(!program.stderr.includes("    at "), `a stack trace: ${program.stderr}`);
-}
-
-/** Content and time of each file in a folder. */
-function snapshot(folder: string): Record<string, unknown> {
-  const names = Array.from(Deno.readDirSync(folder), ({ name }) => name).sort();
-  return Object.fromEntries(names.map((name) => {
-    const { mtime, ino } = Deno.statSync(`${folder}/${name}`);
-    return [name, { mtime, ino, bytes: Deno.readFileSync(`${folder}/${name}`).toHex() }];
-  }));
 }
 
 Deno.test("check and status work beside a running instance and do not get in its way", async () => {

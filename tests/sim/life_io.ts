@@ -308,6 +308,10 @@ class LifeFile implements IoFile {
     return Promise.resolve(true);
   }
 
+  waitForLock(): Promise<void> {
+    return Promise.reject(new Error("lives come one after another: no lock is waited for"));
+  }
+
   close(): void {
     if (this.#io.isDead || this.#isClosed) return;
     this.#isClosed = true;

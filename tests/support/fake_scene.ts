@@ -56,3 +56,12 @@ export function linesIn(path: string): number {
     return 0;
   }
 }
+
+/** Content and time of each file in a folder. */
+export function snapshot(folder: string): Record<string, unknown> {
+  const names = Array.from(Deno.readDirSync(folder), ({ name }) => name).sort();
+  return Object.fromEntries(names.map((name) => {
+    const { mtime, ino } = Deno.statSync(`${folder}/${name}`);
+    return [name, { mtime, ino, bytes: Deno.readFileSync(`${folder}/${name}`).toHex() }];
+  }));
+}

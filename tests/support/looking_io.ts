@@ -36,6 +36,7 @@ export function lookingIo(hooks: LookingHooks = {}): Io {
         syncNow: refuse("syncNow"),
         sync: refuse("sync"),
         lock: refuse("lock"),
+        waitForLock: refuse("waitForLock"),
       };
     },
     openPipe: refuse("openPipe"),

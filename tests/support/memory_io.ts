@@ -138,6 +138,7 @@ export class MemoryDisk {
         entry.isLocked = hasLock = true;
         return Promise.resolve(true);
       },
+      waitForLock: () => Promise.reject(new Error("nobody in memory gives a lock back")),
       close: () => {
         if (hasLock) entry.isLocked = hasLock = false;
       },

@@ -43,6 +43,7 @@ Deno.test("parseCommandLine() gives the Python tool's defaults, but a rate of 1e
     cluster: null,
     metricsAddress: null,
     unhealthyAfterSec: 120,
+    standby: false,
   });
 });
 
@@ -80,6 +81,61 @@ Deno.test("parseCommandLine() takes HOST:PORT as an address to listen on, and no
         "Example: 127.0.0.1:9090, or 0.0.0.0:9090 or [::]:9090 for all addresses of this machine.",
     );
   }
+});
+
+Deno.test("parseCommandLine() gives import its files and the settings of the ring", () => {
+  const read = (args: string[], variables: Record<string, string> = {}) =>
+    parseCommandLine(args, (name) => variables[name]);
+  assertEquals(read(["import", "a.gz", "--json", "--", "-b"]), {
+    kind: "import",
+    options: {
+      persistencePath: ".",
+      filterCapacity: 1_000_000,
+      filterErrorRate: 1e-9,
+      batchCount: 3,
+      batchDurationSec: 3600,
+      identity: "content",
+      files: ["a.gz", "-b"],
+      json: true,
+    },
+  });
+  const command = read(["import", "a", "--batch-count=5", "--identity=name-count"], {
+    KUBE_EVENT_PIPE_FILTER_CAPACITY: "2_000",
+    KUBE_EVENT_PIPE_PERSISTENCE_PATH: "/state",
+    KUBE_EVENT_PIPE_DESTINATION: "/not/asked",
+  });
+  assert(command.kind === "import");
+  const { batchCount, identity, filterCapacity, persistencePath } = command.options;
+  assertEquals(
+    [batchCount, identity, filterCapacity, persistencePath],
+    [5, "name-count", 2000, "/state"],
+  );
+  assertEquals(
+    refusal(["import"]),
+    "import needs files of lines: import FILE... See kube-event-pipe --help.",
+  );
+  assertEquals(
+    refusal(["import", "--destination=x", "a"]),
+    "--destination is no flag of import, which takes --persistence-path, --filter-capacity, " +
+      "--filter-error-rate, --batch-count, --batch-duration-sec, --identity, --json. See " +
+      "kube-event-pipe --help.",
+  );
+});
+
+Deno.test("parseCommandLine() takes --standby, or its variable as true or false", () => {
+  const variable = (value: string) => ({ KUBE_EVENT_PIPE_STANDBY: value });
+  assertEquals(settingsOf(["--standby"]).standby, true);
+  assertEquals(settingsOf(["--standby"], variable("false")).standby, true);
+  for (const value of ["true", "1", " TRUE "]) {
+    assertEquals(settingsOf([], variable(value)).standby, true);
+  }
+  for (const value of ["false", "0", ""]) {
+    assertEquals(settingsOf([], variable(value)).standby, false);
+  }
+  assertEquals(
+    refusal([], variable("yes")),
+    'KUBE_EVENT_PIPE_STANDBY must be true or false, but is "yes". Example: true.',
+  );
 });
 
 Deno.test("parseCommandLine() refuses what cannot be a namespace, and more than there is room for", () => {
@@ -350,7 +406,7 @@ Deno.test("parseCommandLine() refuses arguments that belong to no flag", () => {
   for (const args of [["out.jsonl"], ["--", "out.jsonl"], ["--batch-count", "3", "out.jsonl"]]) {
     assertEquals(
       refusal(args),
-      'Unexpected argument "out.jsonl": without check or status in front, kube-event-pipe takes ' +
+      'Unexpected argument "out.jsonl": without check or status or import in front, kube-event-pipe takes ' +
         "flags only, for example --destination=/var/log/events.jsonl. See kube-event-pipe --help.",
     );
   }
@@ -435,7 +491,7 @@ Deno.test("parseCommandLine() refuses flags and arguments that a subcommand has 
   }
   assertEquals(
     refusal(["--json"]),
-    "--json is a flag of check and status. See kube-event-pipe --help.",
+    "--json is a flag of check, status and import. See kube-event-pipe --help.",
   );
   assertEquals(
     refusal(["status", "events.jsonl"]),

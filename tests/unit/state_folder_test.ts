@@ -1,8 +1,8 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { StateError, UsageError } from "../../lib/errors.ts";
 import { realIo } from "../../lib/real_io.ts";
-import { lockStateFolder } from "../../lib/state_folder.ts";
-import { withTempFolder } from "../support/temp.ts";
+import { awaitStateFolder, lockStateFolder } from "../../lib/state_folder.ts";
+import { until, withTempFolder } from "../support/temp.ts";
 
 Deno.test("The lock of a state folder is held once, and names the process that holds it", async () => {
   await withTempFolder(async (folder) => {
@@ -16,6 +16,39 @@ Deno.test("The lock of a state folder is held once, and names the process that h
     const again = await lockStateFolder(realIo, folder, 4712);
     assertEquals(Deno.readTextFileSync(`${folder}/lock`), "4712\n");
     again.close();
+  });
+});
+
+Deno.test("A standby waits for the lock that the folder has now, also where it was made anew", async () => {
+  await withTempFolder(async (folder) => {
+    let waits = 0;
+    const io = {
+      ...realIo,
+      open(...[path, options]: Parameters<typeof realIo.open>) {
+        const file = realIo.open(path, options);
+        const wait = file.waitForLock.bind(file);
+        file.waitForLock = () => {
+          waits++;
+          return wait();
+        };
+        return file;
+      },
+    };
+    const first = await lockStateFolder(io, folder, 4711);
+    const waiting = awaitStateFolder(io, folder, 4712, () => {});
+    await until("it waits", () => waits === 1);
+    Deno.removeSync(`${folder}/lock`);
+    const second = await lockStateFolder(io, folder, 4713);
+    first.close();
+    await until("it waits for the other one", () => waits === 2);
+    assertEquals(Deno.readTextFileSync(`${folder}/lock`), "4713\n");
+    second.close();
+    const { lock, hasWaited } = await waiting;
+    assertEquals([Deno.readTextFileSync(`${folder}/lock`), hasWaited], ["4712\n", true]);
+    lock.close();
+    const again = await awaitStateFolder(io, folder, 4714, () => {});
+    assertEquals([again.hasWaited, waits], [false, 2]);
+    again.lock.close();
   });
 });
 
