@@ -155,6 +155,12 @@ export const TROUBLE_FIRST_MS = 100;
 /** Longest such delay, ms. */
 export const TROUBLE_MAX_MS = 5_000;
 
+/** Between two tries of a lock that another process holds, ms, before it counts as held. */
+export const LOCK_TRY_MS = 20;
+
+/** Most names of fields that no Event has that `import` tells; the lines are all counted. */
+export const FOREIGN_NAMES_MAX = 10;
+
 /** Between two LISTs made so that generations can be dropped, ms. */
 export const REFRESH_MS = 10_000;
 

@@ -5,14 +5,13 @@
 
 import fs from "node:fs";
 import type { FileStat, Io, IoFile, IoPipe, OpenOptions, Timer } from "./io.ts";
+import { LOCK_TRY_MS } from "./limits.ts";
 
 /**
  * How long flock(2) may take before the lock counts as held by another, ms: a process that was
  * killed just now closes its files one after another.
  */
 const LOCK_WAIT_MS = 300;
-/** Between two tries within that time, ms. */
-const LOCK_TRY_MS = 20;
 
 class RealFile implements IoFile {
   readonly #file: Deno.FsFile;
