@@ -16,6 +16,7 @@ import { withoutForeignFields } from "./event_fields.ts";
 import type { Generation } from "./generation.ts";
 import { importText } from "./import_text.ts";
 import type { Io } from "./io.ts";
+import { FOREIGN_NAMES_MAX } from "./limits.ts";
 import { openLineFiles } from "./line_files.ts";
 import { LineKeys } from "./line_keys.ts";
 import type { Line, LineFile } from "./line_reader.ts";
@@ -25,9 +26,6 @@ import type { Settings } from "./settings.ts";
 import { inStateFolder, lockStateFolder } from "./state_folder.ts";
 import type { Outcome } from "./status.ts";
 import { surely } from "./trouble.ts";
-
-/** Most names of foreign fields that are told. */
-const FOREIGN_NAMES_MAX = 10;
 
 /** What the command line says: of the settings, those of the run that follows. */
 export interface ImportOptions extends

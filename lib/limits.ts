@@ -241,8 +241,8 @@ export const PIPE_READER_MAX_MS = 1_000;
 export const PIPE_FULL_SAID_MS = 1_000;
 
 /**
- * How long flock(2) may take before the lock counts as held, ms, where only a waiting one exists
- * (before Deno 2.7). Then another process has it, and ours ends with 65.
+ * How long flock(2) may take before the lock counts as held by another process, ms, and ours ends
+ * with 65: one that was killed just now closes its files one after another.
  */
 export const LOCK_WAIT_MS = 300;
 /** Between two tries within that time, ms. */
@@ -272,6 +272,9 @@ export const EXCERPT_BYTES = 80;
 export const TROUBLE_FIRST_MS = 100;
 /** Longest such delay, ms. */
 export const TROUBLE_MAX_MS = 5_000;
+
+/** Most names of fields that no Event has that `import` tells; the lines are all counted. */
+export const FOREIGN_NAMES_MAX = 10;
 
 /** Between two LISTs made so that generations can be dropped, ms. */
 export const REFRESH_MS = 10_000;

@@ -38,10 +38,11 @@ export async function run(io: Io, given: Settings, signals: Signals): Promise<vo
   log.info(`Settings: ${JSON.stringify(settings)}`);
   const service = serviceFor(io); // Plugins inherit the environment as the next line finds it.
   const { metricsAddress, standby } = settings;
-  const server = metricsAddress === null ? null : await ObserveServer.open(metricsAddress);
   let cluster = loadCluster(settings);
   const turn = standby ? await waitForTurn(io, settings, Deno.pid, () => standBy(service)) : null;
   if (turn?.hasWaited) cluster = loadCluster(settings); // That may have been weeks ago.
+  // Behind the wait: on the same machine the other instance has the port until it ends.
+  const server = metricsAddress === null ? null : await ObserveServer.open(metricsAddress);
   prepareFetch(cluster); // Before the first use of TLS, which the next line may make.
   const credentials = await cluster.credentialSource.load();
   log.info(`API server ${cluster.server}, from ${cluster.source}.`);

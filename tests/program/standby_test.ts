@@ -4,6 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { realIo } from "../../lib/real_io.ts";
 import { lockStateFolder } from "../../lib/state_folder.ts";
 import { sampleEvent } from "../fake/sample.ts";
+import { startFakeApiServer } from "../fake/server.ts";
 import { isExact, linesOf, tally, tallyText } from "../fake/tally.ts";
 import { type FakeScene, linesIn, snapshot, withFakeScene } from "../support/fake_scene.ts";
 import type { Program } from "../support/program.ts";
@@ -97,6 +98,24 @@ Deno.test("A standby that waits asks, reads and writes nothing, and a stop ends 
     assertEquals(linesIn(destination), 0);
     assertEquals(server.log.length, 0);
     lock.close();
+  });
+});
+
+Deno.test("A standby takes the cluster as the kubeconfig says when its wait is over", async () => {
+  await withFakeScene(async ({ server, state, start }) => {
+    const other = await startFakeApiServer();
+    try {
+      const lock = await lockStateFolder(realIo, state, 4711);
+      const standby = start("--standby");
+      await standby.says("Waiting for its end.");
+      await other.writeKubeconfig(`${state}/../kubeconfig`);
+      lock.close();
+      await standby.says(`Connected to ${other.url}`);
+      assertEquals(server.log.length, 0);
+      assertEquals((await standby.stop()).code, 0);
+    } finally {
+      await other.close();
+    }
   });
 });
 
