@@ -45,6 +45,12 @@ interface Answer {
   contentType?: string;
 }
 
+/**
+ * Deno's node:net (2.6.10) counts every connection and forgets to count down: once there were more
+ * than the backlog, 511 by default, it accepts no other one. The kernel has its own bound.
+ */
+const BACKLOG = 2 ** 30 - 1;
+
 const PATHS = ["/metrics", "/healthz", "/readyz"];
 
 const REASONS: Readonly<Record<number, string>> = {
@@ -91,7 +97,7 @@ export class ObserveServer {
     try {
       await new Promise<void>((resolve, reject) => {
         listener.once("error", reject);
-        listener.listen(port, hostname, () => resolve());
+        listener.listen({ port, host: hostname, backlog: BACKLOG }, () => resolve());
       });
     } catch (error) {
       const address = hostPort(hostname, port);

@@ -153,6 +153,16 @@ Deno.test("/metrics tells memory and processor time of the whole process, the wa
   });
 });
 
+Deno.test("a thousand scrapes are answered, one after another", async () => {
+  await withFakeScene(async ({ start }) => {
+    const observed = await Observed.of(start(...OBSERVED));
+    for (let scrape = 0; scrape < 1000; scrape++) {
+      const { status } = await observed.page("/healthz");
+      assertEquals(status, 200, `scrape ${scrape}`);
+    }
+  });
+});
+
 Deno.test("/readyz says no until the first LIST is complete; after a restart, until it goes on", async () => {
   await withFakeScene(async (scene) => {
     const { server } = scene;

@@ -6,6 +6,9 @@ import { until } from "./temp.ts";
 /** Any free port of this machine alone. */
 export const OBSERVED = ["--metrics-address", "127.0.0.1:0"];
 
+/** An answer that takes longer, ms, does not come any more. */
+const PAGE_MS = 20_000;
+
 /** The status and the text of a page. */
 export interface Page {
   status: number;
@@ -27,7 +30,7 @@ export class Observed {
 
   /** A page, such as `/healthz`. */
   async page(path: string): Promise<Page> {
-    const response = await fetch(this.url + path);
+    const response = await fetch(this.url + path, { signal: AbortSignal.timeout(PAGE_MS) });
     return { status: response.status, text: (await response.text()).trimEnd() };
   }
 
