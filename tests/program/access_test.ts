@@ -181,7 +181,7 @@ Deno.test("a token that was replaced in time is used although the old one would 
       await scene.works();
     }
     assertEquals([shown()[0], shown().at(-1)], [`Bearer ${OLD}`, `Bearer ${NEW}`]);
-    assert(!program.stderr.includes("401"));
+    assert(!program.stderr.includes("answered 401"));
     await scene.end();
   }));
 
@@ -230,7 +230,7 @@ Deno.test("a client certificate and its key, replaced one after the other", asyn
     server.setTls({ ...scene.pki.server(), clientCa: after.ca });
     await scene.reconnects();
     await scene.works();
-    assert(!program.stderr.includes("403"));
+    assert(!program.stderr.includes("answered 403"));
     await scene.end();
   });
 });
@@ -266,7 +266,7 @@ Deno.test("a plugin is run again before its token expires, and no request shows 
     scene.server.auth.tokens.delete(OLD);
     await scene.reconnects();
     await scene.works();
-    assert(!program.stderr.includes("401"));
+    assert(!program.stderr.includes("answered 401"));
     await scene.end();
   }));
 
