@@ -267,8 +267,9 @@ testOnServer(
       const lines = Deno.readTextFileSync(output).split("\n").slice(0, -1);
       return lines.filter((line) => line.includes(`"namespace":"${namespace}"`));
     };
-    await until("the last line", () => own().includes(expected[1]!));
-    assertEquals(own().slice(1), expected);
+    await until("both lines", () => expected.every((line) => own().includes(line)));
+    // Killed before it had stored a position, it goes on by a LIST, which has no order of time.
+    assertEquals(own().slice(1).sort(), expected.sort());
   },
 );
 

@@ -33,6 +33,8 @@ interface TailerFiles {
 
 const LINES_MS = 30_000;
 const STOP_MS = 10_000;
+/** After a rotation a shipper has found the new file, ms. */
+const ROTATED_MS = 2_000;
 
 const RSYSLOG: Tailer = {
   recipe: "/etc/rsyslog.d/kube-event-pipe.conf",
@@ -140,6 +142,8 @@ function tailerTest(name: string, packageName: string, tailer: Tailer): void {
       const rotator = new Rotator(logrotate, logs, scene.folder, { pid: program.pid, prerotate });
       const rotate = async () => {
         assertEquals(await rotator.rotate(), { success: true, error: "" });
+        // As the docs say: who is stopped, or rotated again, within a second may lose lines.
+        await new Promise((resolve) => setTimeout(resolve, ROTATED_MS));
       };
       try {
         await scene.create(3, 200_000); // Longer than they take by default.
