@@ -287,6 +287,11 @@ export const PULSE_MS = 1_000;
  * and each takes a file descriptor.
  */
 export const OBSERVE_CONNECTIONS_MAX = 16;
+/**
+ * Connections that may wait to be accepted there; the kernel has a lower bound. Deno's node:net
+ * (2.6.10) counts each connection for good: behind this many it accepts no other one.
+ */
+export const OBSERVE_BACKLOG = 2 ** 30 - 1;
 /** Longest head of a request there, bytes; a longer one is refused (431). */
 export const OBSERVE_BYTES_MAX = 8 * 1024;
 /** A connection there is closed after this long, ms, whatever it is at. */

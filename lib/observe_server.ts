@@ -11,7 +11,12 @@
 
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { codeOf, IoError, messageOf } from "./errors.ts";
-import { OBSERVE_BYTES_MAX, OBSERVE_CONNECTIONS_MAX, OBSERVE_MS } from "./limits.ts";
+import {
+  OBSERVE_BACKLOG,
+  OBSERVE_BYTES_MAX,
+  OBSERVE_CONNECTIONS_MAX,
+  OBSERVE_MS,
+} from "./limits.ts";
 import { log } from "./log.ts";
 import type { Address } from "./settings.ts";
 
@@ -44,12 +49,6 @@ interface Answer {
   text: string;
   contentType?: string;
 }
-
-/**
- * Deno's node:net (2.6.10) counts every connection and forgets to count down: once there were more
- * than the backlog, 511 by default, it accepts no other one. The kernel has its own bound.
- */
-const BACKLOG = 2 ** 30 - 1;
 
 const PATHS = ["/metrics", "/healthz", "/readyz"];
 
@@ -97,7 +96,7 @@ export class ObserveServer {
     try {
       await new Promise<void>((resolve, reject) => {
         listener.once("error", reject);
-        listener.listen({ port, host: hostname, backlog: BACKLOG }, () => resolve());
+        listener.listen({ port, host: hostname, backlog: OBSERVE_BACKLOG }, () => resolve());
       });
     } catch (error) {
       const address = hostPort(hostname, port);
