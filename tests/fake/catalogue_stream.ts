@@ -220,7 +220,8 @@ export const STREAM_FAULTS: readonly CatalogueFault[] = [
     inject: (server, random) =>
       onWatches(server, (request) => {
         const first = server.revisions[0]?.revision ?? 0n;
-        const asked = BigInt(request.query.get("resourceVersion") ?? 0);
+        // Beside it another fault may have made versions that are no numbers.
+        const asked = BigInt(/\d+/.exec(request.query.get("resourceVersion") ?? "")?.[0] ?? 0);
         const span = Number(asked > first ? asked - first : 0n);
         withVersion(request, `${asked - BigInt(below(random, span + 1))}`);
         return {};
