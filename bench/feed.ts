@@ -31,9 +31,12 @@ export function versionOf(number: number): string {
   return VERSION_HEAD + `${number}`.padStart(DIGITS, "0");
 }
 
-/** The number of the event that bears a resourceVersion; 0 for none. */
-export function numberOf(version: string): number {
-  return version.startsWith(VERSION_HEAD) ? Number(version.slice(VERSION_HEAD.length)) : 0;
+/** A resourceVersion before that of any event. */
+export const FIRST_VERSION = "1";
+
+/** The number of the first event behind a resourceVersion. */
+export function numberBehind(version: string): number {
+  return version.startsWith(VERSION_HEAD) ? Number(version.slice(VERSION_HEAD.length)) + 1 : 0;
 }
 
 const POD = {

@@ -16,7 +16,7 @@
  * in a hurry is no faster.
  */
 
-import { Block, numberOf, ROUND, versionOf } from "./feed.ts";
+import { Block, FIRST_VERSION, numberBehind, ROUND, versionOf } from "./feed.ts";
 import { type Conn, listenWithoutDelay } from "./node_conn.ts";
 
 const encoder = new TextEncoder();
@@ -111,7 +111,7 @@ async function serveList(conn: Conn, feed: Feed, query: URLSearchParams): Promis
   const chunks = new Chunks(conn);
   await chunks.add(encoder.encode(
     `{"kind":"EventList","apiVersion":"v1","metadata":{"resourceVersion":"${
-      versionOf(feed.list)
+      feed.list === 0 ? FIRST_VERSION : versionOf(feed.list - 1)
     }"${next}},"items":[`,
   ));
   const size = feed.message > 10_000 ? ROUND : BLOCK_EVENTS;
@@ -185,7 +185,7 @@ async function serve(conn: Conn): Promise<void> {
       if (url === null) return;
       const feed = feedOf(url.pathname);
       if (url.searchParams.has("watch")) {
-        const from = numberOf(url.searchParams.get("resourceVersion") ?? "");
+        const from = numberBehind(url.searchParams.get("resourceVersion") ?? "");
         note("watch", from);
         await send(conn, encoder.encode(HEAD));
         await serveWatch(conn, feed, from);

@@ -5,7 +5,7 @@ import { type Assets, findAssets } from "../tests/real/assets.ts";
 import { programCommand } from "../tests/support/binary.ts";
 import { Pki } from "../tests/support/pki.ts";
 import { Child, clockMs, fileReaches, sizeOf, timed } from "./process.ts";
-import { lineBytes, versionOf } from "./feed.ts";
+import { FIRST_VERSION, lineBytes } from "./feed.ts";
 
 export type { Assets };
 export { findAssets };
@@ -209,7 +209,7 @@ export class Rig {
     const script = new URL("naive_exporter.ts", here).pathname;
     const child = new Child(Deno.execPath(), [
       ...["run", "--quiet", ...this.denoFlags, "-A", script],
-      ...[this.kubeconfig(url), versionOf(0), `${folder}/events.jsonl`],
+      ...[this.kubeconfig(url), FIRST_VERSION, `${folder}/events.jsonl`],
     ]);
     const endMs = await fileReaches(`${folder}/events.jsonl`, lineBytes(events, message));
     const { cpuMs, peakMb } = child.usage;
