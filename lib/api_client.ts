@@ -3,7 +3,7 @@
  * can be none. What the bytes of an answer mean is not its business.
  *
  * Without a proxy in between it asks over connections of its own (lib/http_connection.ts), which
- * take a third of the CPU; where these cannot be made, and behind a proxy, by fetch().
+ * cost far less CPU; where these cannot be made, and behind a proxy, by fetch().
  *
  * HTTP/1.1, and no idle connections but between two pages of a LIST: over HTTP/2 a dead connection
  * is used again and hangs, and a body that nobody reads stalls the others (denoland/deno#21749).

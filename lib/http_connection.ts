@@ -1,8 +1,8 @@
 /**
- * A GET over a connection of our own, where no proxy stands in between.
+ * GETs over connections of our own, where no proxy stands in between.
  *
  * fetch() hands over one chunk a read, and a WATCH has a chunk for each event: such a read costs
- * some 8 us, more than all the rest of an event (docs/PERFORMANCE.md). Here a read takes whatever
+ * some 13 us, more than all the rest of an event (docs/PERFORMANCE.md). Here a read takes whatever
  * came, some 50 events in a burst, and the chunks are taken apart in place.
  *
  * Certificates are checked by the same rustls, with the same roots, as fetch() has them.
