@@ -14,7 +14,8 @@
 import { identityHex, identityLanes } from "./identity.ts";
 import type { Position } from "./protocol.ts";
 
-const DECIMAL = /^(?:0|[1-9][0-9]*)$/;
+const ZERO = 0x30;
+const NINE = 0x39;
 
 /**
  * Orders two resourceVersions as KEP-5504 allows: plain decimals by length, then digit by digit,
@@ -22,9 +23,19 @@ const DECIMAL = /^(?:0|[1-9][0-9]*)$/;
  */
 export function compareRv(a: string, b: string): -1 | 0 | 1 | null {
   if (a === b) return 0;
-  if (!DECIMAL.test(a) || !DECIMAL.test(b)) return null;
+  if (!isDecimal(a) || !isDecimal(b)) return null;
   if (a.length !== b.length) return a.length < b.length ? -1 : 1;
   return a < b ? -1 : 1;
+}
+
+/** `0`, or digits that do not begin with one. For an event this is asked four times. */
+function isDecimal(text: string): boolean {
+  if (text === "" || text.charCodeAt(0) === ZERO && text.length > 1) return false;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code < ZERO || code > NINE) return false;
+  }
+  return true;
 }
 
 /** The position of one watch, as it moves. Allocates nothing for an event. */
@@ -202,7 +213,7 @@ export class WatchPosition {
     this.#hasSkipped = false;
     this.#previous = goesBack ? rv : previous;
     this.#hasWitness = !goesBack;
-    this.#witness.set(key);
+    for (let lane = 0; lane < 4; lane++) this.#witness[lane] = key[lane]!; // Faster than set().
     if (goesBack) this.#leaveHistory(rv);
     else this.meetListed(rv);
     return !goesBack;
