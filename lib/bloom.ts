@@ -33,7 +33,7 @@ export const PROBES_MAX = 64;
 /**
  * The sector of a key, and its bits there.
  *
- * @param bits receives the bit numbers in the sector, `probes` of them
+ * @param bits receives the bit numbers in the sector, the first `count` of them, or one more
  * @param seed four lanes that differ in each generation, so that an unlucky key is lucky in the
  * next
  * @returns the sector's number
@@ -44,16 +44,17 @@ export function probe(
   key: Uint32Array,
   at: number,
   bits: Uint16Array,
+  count = shape.probes,
 ): number {
   let a = (key[at]! ^ seed[0]!) | 0;
   let b = (key[at + 1]! ^ seed[1]!) | 0;
   let c = (key[at + 2]! ^ seed[2]!) | 0;
   let d = (key[at + 3]! ^ seed[3]!) | 0;
-  const { probes, sectors } = shape;
+  const { sectors } = shape;
   let sector = 0;
   // Two numbers are thrown away: a key is well mixed, but its exclusive or with the seed may not
   // be.
-  for (let round = -3, filled = 0; filled < probes; round++) {
+  for (let round = -3, filled = 0; filled < count; round++) {
     const out = (a + b + d) | 0;
     d = (d + 1) | 0;
     a = b ^ (b >>> 9);
@@ -66,7 +67,7 @@ export function probe(
       continue;
     }
     bits[filled++] = ((out & 0xffff) * SECTOR_BITS) >>> 16;
-    if (filled < probes) bits[filled++] = ((out >>> 16) * SECTOR_BITS) >>> 16;
+    bits[filled++] = ((out >>> 16) * SECTOR_BITS) >>> 16;
   }
   return sector;
 }
