@@ -22,7 +22,7 @@ import {
   writeOnOneLine,
 } from "./json_bytes.ts";
 import type { JsonObject, JsonTree } from "./json_tree.ts";
-import { EVENT_BYTES_USUAL } from "./limits.ts";
+import { EVENT_BYTES_FORGOTTEN, EVENT_BYTES_USUAL } from "./limits.ts";
 import { aroundEvent } from "./line_shape.ts";
 import { type IdentityMode, type LineForm, PLAIN_LINE } from "./protocol.ts";
 
@@ -73,6 +73,8 @@ export class EventScan {
   /** What is left out of the body; start = end where it is nothing. */
   readonly #cut: Range = { start: 0, end: 0 };
   #breaksLines = false;
+  /** What scanFirst() looks at, bytes. */
+  #usual = EVENT_BYTES_USUAL;
 
   /** @param form of the lines that writeLine() writes */
   constructor(form: LineForm = PLAIN_LINE) {
@@ -95,6 +97,7 @@ export class EventScan {
    * the reason in words; then nothing else here means anything
    */
   scan(bytes: Uint8Array, start: number, end: number, mode: IdentityMode): string | null {
+    this.#met(end - start);
     if (this.#scanFast(bytes, start, end, mode) === end) return null;
     return this.scanSlowly(bytes, start, end, mode);
   }
@@ -103,10 +106,22 @@ export class EventScan {
    * Reads the Event object that begins at `start`, where it ends nobody knows.
    *
    * @returns its end; -1 where scan() has to be asked, since the object is not whole, is longer
-   * than EVENT_BYTES_USUAL or none for the fast way; then nothing else here means anything
+   * than those before it or none for the fast way; then nothing else here means anything
    */
   scanFirst(bytes: Uint8Array, start: number, mode: IdentityMode): number {
-    return this.#scanFast(bytes, start, Math.min(bytes.length, start + EVENT_BYTES_USUAL), mode);
+    const end = this.#scanFast(bytes, start, Math.min(bytes.length, start + this.#usual), mode);
+    if (end >= 0) this.#met(end - start);
+    return end;
+  }
+
+  /**
+   * An event of so many bytes was met. Bytes behind an event are copied in vain, and one that is
+   * longer than what was copied is scanned twice: so the next ones are expected to be hardly longer
+   * than the longest of late.
+   */
+  #met(bytes: number): void {
+    const next = Math.max(bytes + (bytes >> 3), this.#usual - EVENT_BYTES_FORGOTTEN);
+    this.#usual = Math.min(next, EVENT_BYTES_USUAL);
   }
 
   /** Reads the event that begins at `start`. Returns its end, -1 where the fast way cannot. */
@@ -165,7 +180,7 @@ export class EventScan {
   writeLine(into: Uint8Array, offset: number): number {
     const { start, end } = this.#body;
     const cut = this.#cut;
-    into.set(this.#front, offset);
+    if (this.#front.length > 0) into.set(this.#front, offset);
     let to = offset + this.#front.length;
     if (this.#breaksLines) to += writeOnOneLine(this.#bytes, start, end, into, to);
     else {

@@ -45,9 +45,10 @@ export const LINE_KEPT_BYTES_MAX = 2 * LINE_BYTES_MAX;
 
 /**
  * Size of the buffer that a connection is read into, bytes, while lines are of ordinary size. It
- * doubles until a quarter of it is free, up to the longest line, and shrinks by the same rule.
+ * doubles until a quarter of it is free, up to the longest line, and shrinks by the same rule. A
+ * read costs some 25 us beside its bytes, so a busy stream is read in few of them.
  */
-export const WINDOW_BYTES = 64 * 1024;
+export const WINDOW_BYTES = 256 * 1024;
 
 /**
  * Deepest nesting of JSON that is read. An Event has about 8 levels (its managedFields); the bound
@@ -63,10 +64,14 @@ export const NESTING_MAX = 1000;
 export const FAST_EVENT_BYTES_MAX = 256 * 1024;
 
 /**
- * Where the end of an event is looked for by scanning it, bytes. Longer ones are rare: to look for
- * the end of each among more bytes would not pay. They are scanned once their end is known.
+ * Where the end of an event is looked for by scanning it, bytes, at most. Longer ones are rare: to
+ * look for the end of each among more bytes would not pay. They are scanned once their end is
+ * known.
  */
 export const EVENT_BYTES_USUAL = 4 * 1024;
+
+/** What those bytes shrink by at each event that is shorter than the longest of late. */
+export const EVENT_BYTES_FORGOTTEN = 8;
 
 /**
  * Longest top-level key or value of a LIST other than its items, bytes: the whole of it is held. A
