@@ -40,6 +40,28 @@ const HEAD = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n" +
   "Transfer-Encoding: chunked\r\n\r\n";
 const LAST_CHUNK = encoder.encode("0\r\n\r\n");
 
+/** Blocks that nobody sends of: to print the events anew for each page would cost more than they. */
+const idleBlocks = new Map<string, Block[]>();
+
+/** Sends of a block that nobody else uses meanwhile. */
+async function withBlock(
+  verb: "watch" | "list",
+  message: number,
+  use: (block: Block) => Promise<void>,
+): Promise<void> {
+  const name = `${verb} ${message}`;
+  const idle = idleBlocks.get(name) ?? [];
+  idleBlocks.set(name, idle);
+  const size = message > 10_000 ? ROUND : BLOCK_EVENTS;
+  const frame = verb === "watch" ? watchFrame : (text: string) => `${text},`;
+  const block = idle.pop() ?? new Block(size, verb, frame, message);
+  try {
+    await use(block);
+  } finally {
+    idle.push(block);
+  }
+}
+
 /** The head of a request: its path and query; null where the client went away. */
 async function readRequest(conn: Conn): Promise<URL | null> {
   let text = "";
@@ -78,11 +100,9 @@ function watchFrame(text: string): string {
 }
 
 /** Events from number `from` on. */
-async function serveWatch(conn: Conn, feed: Feed, from: number): Promise<void> {
-  const { list, watch, rate, message, end } = feed;
+async function serveWatch(conn: Conn, feed: Feed, from: number, block: Block): Promise<void> {
+  const { list, watch, rate, end } = feed;
   const last = list + watch;
-  const size = message > 10_000 ? ROUND : BLOCK_EVENTS;
-  const block = new Block(size, "watch", watchFrame, message);
   const startMs = performance.now();
   // A resumed WATCH may begin anywhere: its first events come one by one until a round is full.
   for (let next = from; next < last;) {
@@ -90,7 +110,7 @@ async function serveWatch(conn: Conn, feed: Feed, from: number): Promise<void> {
       ? last
       : Math.min(last, from + Math.floor((performance.now() - startMs) * rate / 1000));
     const skew = next % ROUND;
-    const count = Math.min(size - skew, due - next);
+    const count = Math.min(block.size - skew, due - next);
     if (count > 0) {
       const bytes = block.bytes(next - skew, skew + count);
       await send(conn, bytes.subarray(block.startOf(skew)));
@@ -102,7 +122,12 @@ async function serveWatch(conn: Conn, feed: Feed, from: number): Promise<void> {
 }
 
 /** Pages of a LIST, or all of it where no limit is given. */
-async function serveList(conn: Conn, feed: Feed, query: URLSearchParams): Promise<void> {
+async function serveList(
+  conn: Conn,
+  feed: Feed,
+  query: URLSearchParams,
+  block: Block,
+): Promise<void> {
   const limit = Number(query.get("limit") ?? 0) || feed.list;
   const first = Number(query.get("continue") ?? 0);
   const last = Math.min(feed.list, first + limit);
@@ -114,11 +139,9 @@ async function serveList(conn: Conn, feed: Feed, query: URLSearchParams): Promis
       feed.list === 0 ? FIRST_VERSION : versionOf(feed.list - 1)
     }"${next}},"items":[`,
   ));
-  const size = feed.message > 10_000 ? ROUND : BLOCK_EVENTS;
-  const block = new Block(size, "list", (text) => `${text},`, feed.message);
-  for (let at = first; at < last; at += size) {
+  for (let at = first; at < last; at += block.size) {
     const bytes = block.bytes(at, last - at);
-    const isEnd = at + size >= last;
+    const isEnd = at + block.size >= last;
     await chunks.add(isEnd ? bytes.subarray(0, -1) : bytes);
   }
   await chunks.add(encoder.encode("]}\n"));
@@ -188,11 +211,13 @@ async function serve(conn: Conn): Promise<void> {
         const from = numberBehind(url.searchParams.get("resourceVersion") ?? "");
         note("watch", from);
         await send(conn, encoder.encode(HEAD));
-        await serveWatch(conn, feed, from);
+        await withBlock("watch", feed.message, (block) => serveWatch(conn, feed, from, block));
         return;
       }
       note("list", Number(url.searchParams.get("continue") ?? 0));
-      await serveList(conn, feed, url.searchParams);
+      await withBlock("list", feed.message, (block) => {
+        return serveList(conn, feed, url.searchParams, block);
+      });
     }
   } catch {
     // The client went away.

@@ -2,7 +2,7 @@
 
 import { lineBytes } from "./feed.ts";
 import { emptyProgramMb } from "./memory.ts";
-import { clockMs, fileReaches, sleep } from "./process.ts";
+import { clockMs, exactCpuMs, fileReaches, sleep } from "./process.ts";
 import { median, type Row } from "./report.ts";
 import type { Rig } from "./rig.ts";
 
@@ -45,11 +45,11 @@ export async function quiet(rig: Rig, seconds: number): Promise<Row[]> {
     const child = rig.program(url, folder);
     await fileReaches(`${folder}/events.jsonl`, lineBytes(10));
     await sleep(5000);
-    const before = child.usage;
+    const beforeMs = exactCpuMs(child.pid);
     await sleep(1000 * seconds);
     const after = child.usage;
+    const percent = (exactCpuMs(child.pid) - beforeMs) / (10 * seconds);
     await child.stop();
-    const percent = (after.cpuMs - before.cpuMs) / (10 * seconds);
     const name = rate === 0 ? "idle" : `${rate} events/s`;
     rows.push({
       what: `${name}: CPU over ${seconds} s, of one core`,

@@ -1,6 +1,7 @@
 /** The parts of every measurement: the feeder, the program, and those that it is compared with. */
 
 import { depsFlags } from "../closed/deps.ts";
+import { LIST_PAGE_EVENTS } from "../lib/limits.ts";
 import { type Assets, findAssets } from "../tests/real/assets.ts";
 import { programCommand } from "../tests/support/binary.ts";
 import { Pki } from "../tests/support/pki.ts";
@@ -21,6 +22,8 @@ interface Request {
 }
 
 const here = new URL(".", import.meta.url);
+const COPY = new URL("copy.ts", here).pathname;
+const EVENTS = "/api/v1/events";
 
 /** The feeder's process. */
 export class Feeder {
@@ -165,12 +168,13 @@ export class Rig {
     const folder = this.newFolder();
     const file = `${folder}/copy`;
     const before = feeder.requests.length;
-    const url = `${base}/api/v1/events${verb === "watch" ? "?watch=1" : ""}`;
-    const curl = ["--silent", "--fail", "--cacert", this.caFile, "--output", file, url];
-    const reader = ["run", "--quiet", "--no-lock", "-A", new URL("copy.ts", here).pathname];
-    const { cpuMs } = hasCurl()
-      ? await timed("curl", curl)
-      : await timed(Deno.execPath(), [...reader, url, this.caFile, file]);
+    const urls = verb === "watch"
+      ? [`${base}${EVENTS}?watch=1`]
+      : pages(`${base}${EVENTS}`, events);
+    const reader = hasCurl()
+      ? ["curl", "--silent", "--fail", "--cacert", this.caFile]
+      : [Deno.execPath(), "run", "--quiet", "--no-lock", "-A", COPY, this.caFile];
+    const { cpuMs } = await timed("sh", ["-c", '"$@" > "$0"', file, ...reader, ...urls]);
     const endMs = clockMs();
     if (sizeOf(file) < events * 100) throw new Error(`The copy has ${sizeOf(file)} bytes`);
     Deno.removeSync(folder, { recursive: true });
@@ -222,6 +226,14 @@ export class Rig {
     Deno.writeTextFileSync(`${this.folder}/${name}`, text);
     return `${this.folder}/${name}`;
   }
+}
+
+/** The pages of a LIST as the program asks for them; the feeder's tokens are numbers. */
+function pages(url: string, events: number): string[] {
+  return Array.from(
+    { length: Math.ceil(events / LIST_PAGE_EVENTS) },
+    (_, page) => `${url}?limit=${LIST_PAGE_EVENTS}&continue=${page * LIST_PAGE_EVENTS}`,
+  );
 }
 
 let curlFound: boolean | null = null;
