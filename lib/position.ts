@@ -215,6 +215,7 @@ export class WatchPosition {
     this.#hasWitness = !goesBack;
     for (let lane = 0; lane < 4; lane++) this.#witness[lane] = key[lane]!; // Faster than set().
     if (goesBack) this.#leaveHistory(rv);
+    else if (order === -1 && previous === this.#highest) this.#highest = rv; // As it mostly is.
     else this.meetListed(rv);
     return !goesBack;
   }

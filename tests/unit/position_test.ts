@@ -29,6 +29,15 @@ Deno.test("compareRv() knows only equality for what is no plain decimal (fault 3
   }
 });
 
+Deno.test("the highest version stays where the next one is no plain decimal (fault 36)", () => {
+  const position = known("12", "11");
+  position.meetNext("v13", B);
+  assertEquals(position.rv, "v13");
+  assertEquals(position.highest, "12");
+  position.meetNext("13", B);
+  assertEquals(position.highest, "13");
+});
+
 Deno.test("a position goes through a checkpoint unchanged", () => {
   for (const witness of [HEX_A, null]) {
     for (const listOwed of [true, false]) {
