@@ -50,6 +50,12 @@ export const LINE_KEPT_BYTES_MAX = 2 * LINE_BYTES_MAX;
  */
 export const WINDOW_BYTES = 256 * 1024;
 
+/** How long reads that find their bytes at once may keep timers and messages waiting, ms. */
+export const TURN_MS = 20;
+
+/** A read that took so long, ms, found none and let the event loop turn. */
+export const WAITED_MS = 1;
+
 /**
  * Deepest nesting of JSON that is read. An Event has about 8 levels (its managedFields); the bound
  * keeps recursion off the end of the stack, at the same depth on every machine. What is deeper is

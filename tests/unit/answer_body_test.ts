@@ -1,0 +1,53 @@
+import { assert, assertEquals } from "@std/assert";
+import { Body, type BodyReader } from "../../lib/answer_body.ts";
+import { TURN_MS } from "../../lib/limits.ts";
+
+/** A server that is always ahead: each read finds its bytes at once. */
+function busyReader(): BodyReader {
+  return {
+    read: (room) => Promise.resolve({ done: false, value: room.subarray(0, 1) }),
+    cancel: () => Promise.resolve(),
+  };
+}
+
+Deno.test("timers and messages have their turn while every read finds its bytes at once", async () => {
+  const body = new Body(busyReader(), new AbortController().signal);
+  const room = new Uint8Array(8);
+  const { port1, port2 } = new MessageChannel();
+  const heard: string[] = [];
+  port1.onmessage = () => heard.push("message");
+  port2.postMessage("news");
+  const timer = setTimeout(() => heard.push("timer"), 1);
+  const deadlineMs = performance.now() + 100 * TURN_MS;
+  let reads = 0;
+  for (; heard.length < 2 && performance.now() < deadlineMs; reads++) await body.read(room);
+  clearTimeout(timer);
+  port1.close();
+  port2.close();
+  assertEquals(heard.toSorted(), ["message", "timer"]);
+  assert(reads > 10, `${reads} read(s)`);
+});
+
+Deno.test("a read that waits lets the event loop turn: none is added", async () => {
+  const slow: BodyReader = {
+    read: (room) =>
+      new Promise((resolve) =>
+        setTimeout(() => resolve({ done: false, value: room.subarray(0, 1) }), 2 * TURN_MS)
+      ),
+    cancel: () => Promise.resolve(),
+  };
+  const body = new Body(slow, new AbortController().signal);
+  const timeout = globalThis.setTimeout;
+  let timers = 0;
+  // Counts those that the body makes beside the reader's own.
+  globalThis.setTimeout = ((...args: Parameters<typeof timeout>) => {
+    timers++;
+    return timeout(...args);
+  }) as typeof timeout;
+  try {
+    for (let read = 0; read < 3; read++) await body.read(new Uint8Array(8));
+  } finally {
+    globalThis.setTimeout = timeout;
+  }
+  assertEquals(timers, 3);
+});
