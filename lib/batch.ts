@@ -1,5 +1,5 @@
 /**
- * A batch of events: what travels from the watch isolate to main, in one transferred buffer.
+ * A batch of events: what travels from the watch isolate to main, in a buffer of lib/batch_pool.ts.
  *
  * Layout, all numbers as Uint32 in the machine's byte order (both sides are one process):
  *
@@ -11,15 +11,18 @@
  *     BATCH_LINES_AT    lines, each with its "\n", one after another without gaps, so that a run
  *                       of them can be written to a file at once
  *
- * The buffers of the pool are the back-pressure: while main has all of them, the readers wait. A
- * line that is too long for one travels alone in a bigger buffer made for it, while one of the pool
- * is held back as its token; at most one such is under way.
+ * While main has all buffers of the pool, the readers wait. A line that is too long for one travels
+ * alone in memory made for it, and a buffer of the pool stands for it; at most one such is under
+ * way.
  */
+
+import type { BatchPool } from "./batch_pool.ts";
 
 import type { EventScan } from "./event_scan.ts";
 import type { Timer } from "./io.ts";
-import { BATCH_DELAY_MS, BATCH_EVENTS_MAX } from "./limits.ts";
+import { BATCH_BYTES, BATCH_DELAY_MS, BATCH_EVENTS_MAX } from "./limits.ts";
 import {
+  type BatchPlace,
   type FromWatch,
   type IdentityMode,
   KEY_LANES,
@@ -38,18 +41,20 @@ export class BatchReader {
   /** Events in it. */
   readonly count: number;
   /** KEY_LANES lanes an event. */
-  readonly keys: Uint32Array<ArrayBuffer>;
+  readonly keys: Uint32Array;
   /** Holds the lines, at start() to end(). */
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly #ends: Uint32Array<ArrayBuffer>;
+  readonly bytes: Uint8Array;
+  readonly #ends: Uint32Array;
 
-  /** @param buffer of a message of type "batch" */
-  constructor(buffer: ArrayBuffer) {
-    const [count = 0, end = 0] = new Uint32Array(buffer, 0, 2);
+  /** @param place of a message of type "batch"; valid until its buffer is freed */
+  constructor(pool: BatchPool, { buffer, long }: BatchPlace) {
+    const memory = long ?? pool.memory;
+    const at = long === null ? pool.startOf(buffer) : 0;
+    const [count = 0, end = 0] = new Uint32Array(memory, at, 2);
     this.count = count;
-    this.keys = new Uint32Array(buffer, KEYS_AT, KEY_LANES * count);
-    this.bytes = new Uint8Array(buffer, 0, end);
-    this.#ends = new Uint32Array(buffer, ENDS_AT, count);
+    this.keys = new Uint32Array(memory, at + KEYS_AT, KEY_LANES * count);
+    this.bytes = new Uint8Array(memory, at, end);
+    this.#ends = new Uint32Array(memory, at + ENDS_AT, count);
   }
 
   /** Where the line of an event begins in `bytes`. */
@@ -65,19 +70,19 @@ export class BatchReader {
 
 /** What a writer needs of the outside. */
 export interface BatchOutlet {
-  /** Posts to main; the buffer of a batch is transferred. */
+  /** Posts to main; the memory of a long line is transferred. */
   post(message: FromWatch): void;
   /** Where all watches stand now. */
   positions(): (Position | null)[];
 }
 
-/** The batch being filled: its buffer and views of it. */
+/** The batch being filled: where it is, and views of it. */
 interface OpenBatch {
-  readonly buffer: ArrayBuffer;
-  readonly head: Uint32Array<ArrayBuffer>;
-  readonly keys: Uint32Array<ArrayBuffer>;
-  readonly ends: Uint32Array<ArrayBuffer>;
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly place: BatchPlace;
+  readonly head: Uint32Array;
+  readonly keys: Uint32Array;
+  readonly ends: Uint32Array;
+  readonly bytes: Uint8Array;
   count: number;
   end: number;
 }
@@ -91,13 +96,10 @@ export class BatchWriter {
   readonly #outlet: BatchOutlet;
   readonly #lanes: number;
   readonly #otherLanes: number;
-  readonly #poolBytes: number;
-  readonly #free: ArrayBuffer[];
+  readonly #pool: BatchPool;
   #open: OpenBatch | null = null;
-  /** Buffers that main has. */
-  #away = 0;
-  /** The pool's buffer that is held back for a bigger one under way. */
-  #token: ArrayBuffer | null = null;
+  /** The buffer that stood for the last long line, until it is taken for something else. */
+  #long: number | null = null;
   #hasMoved = false;
   #isDue = false;
   #timer: Timer | undefined;
@@ -106,40 +108,41 @@ export class BatchWriter {
   #isClosed = false;
   #changed: { promise: Promise<void>; resolve: () => void } | null = null;
 
-  /** @param pool buffers of BATCH_BYTES each */
-  constructor(outlet: BatchOutlet, pool: ArrayBuffer[], identity: IdentityMode) {
+  constructor(outlet: BatchOutlet, pool: BatchPool, identity: IdentityMode) {
     this.#outlet = outlet;
+    this.#pool = pool;
     this.#lanes = LANES_OF[identity];
     this.#otherLanes = LANES_OF[identity === "content" ? "name-count" : "content"];
-    this.#free = [...pool];
-    this.#poolBytes = pool[0]?.byteLength ?? 0;
   }
 
   /** Whether a line of so many bytes can be put now; posts a full batch to make it so. */
   isReady(lineBytes: number): boolean {
     if (this.#open !== null) {
-      const { count, end, buffer } = this.#open;
-      if (count < BATCH_EVENTS_MAX && end + lineBytes <= buffer.byteLength) return true;
+      const { count, end, bytes } = this.#open;
+      if (count < BATCH_EVENTS_MAX && end + lineBytes <= bytes.length) return true;
       this.flush();
-      if (this.#open !== null) this.#keep(this.#open.buffer);
-      this.#open = null;
+      this.#dropUnused();
     }
-    const bufferBytes = BATCH_LINES_AT + lineBytes;
-    const buffer = bufferBytes > this.#poolBytes
-      ? this.#bigger(bufferBytes)
-      : this.#free.pop() ?? null;
-    if (buffer !== null) this.#open = openBatch(buffer);
-    return buffer !== null;
+    const isLong = BATCH_LINES_AT + lineBytes > BATCH_BYTES;
+    if (isLong && this.#long !== null && this.#pool.isTaken(this.#long)) return false;
+    const buffer = this.#pool.take();
+    if (buffer === null) return false;
+    if (isLong) this.#long = buffer;
+    else if (buffer === this.#long) this.#long = null;
+    const long = isLong ? new ArrayBuffer(4 * Math.ceil((BATCH_LINES_AT + lineBytes) / 4)) : null;
+    this.#open = openBatch(this.#pool, { buffer, long });
+    return true;
   }
 
-  /** Settles when isReady() may have become true, or after close(). */
-  changed(): Promise<void> {
-    if (this.#changed === null) {
-      let resolve = () => {};
-      const promise = new Promise<void>((settle) => resolve = settle);
-      this.#changed = { promise, resolve };
-    }
-    return this.#changed.promise;
+  /**
+   * Settles when {@linkcode isReady} has become true for a line of so many bytes, though another
+   * reader may have been faster; or after close().
+   */
+  async changed(lineBytes: number): Promise<void> {
+    this.#pool.ask();
+    if (this.#isClosed || this.isReady(lineBytes)) return; // One came back before that was asked.
+    this.#changed ??= Promise.withResolvers();
+    await this.#changed.promise;
   }
 
   /**
@@ -186,19 +189,16 @@ export class BatchWriter {
     this.#hasMoved = false;
     this.#postedMs = performance.now();
     const positions = this.#outlet.positions();
-    if (!this.#hasLines) return this.#outlet.post({ type: "batch", buffer: null, positions });
-    const { head, count, end, buffer } = this.#open!;
+    if (!this.#hasLines) return this.#outlet.post({ type: "batch", place: null, positions });
+    const { head, count, end, place } = this.#open!;
     head[0] = count;
     head[1] = end;
     this.#open = null;
-    this.#away++;
-    this.#outlet.post({ type: "batch", buffer, positions });
+    this.#outlet.post({ type: "batch", place, positions });
   }
 
-  /** Takes back a buffer. */
-  give(buffer: ArrayBuffer): void {
-    this.#away--;
-    this.#keep(buffer);
+  /** Main gave a buffer back, as was asked for. */
+  freed(): void {
     if (this.#isDue) this.#postUnlessBehind();
     this.#wake();
   }
@@ -216,27 +216,29 @@ export class BatchWriter {
    * in its queue.
    */
   #postUnlessBehind(): void {
-    const isBehind = this.#hasLines ? this.#free.length === 0 && this.#away > 0 : this.#away > 0;
-    if (isBehind) this.#isDue = true;
-    else this.flush();
+    this.#isDue = this.#isBehind && this.#isBehindAndAsked();
+    if (!this.#isDue) this.flush();
+  }
+
+  get #isBehind(): boolean {
+    const { taken, count } = this.#pool;
+    const away = taken - (this.#open === null ? 0 : 1);
+    return away > 0 && (taken === count || !this.#hasLines);
+  }
+
+  #isBehindAndAsked(): boolean {
+    this.#pool.ask();
+    return this.#isBehind; // Or a buffer came back before that was asked.
   }
 
   get #hasLines(): boolean {
     return this.#open !== null && this.#open.count > 0;
   }
 
-  /** A buffer of the pool is free again; a bigger one goes, and its token with it. */
-  #keep(buffer: ArrayBuffer): void {
-    if (buffer.byteLength > this.#poolBytes) {
-      this.#free.push(this.#token!);
-      this.#token = null;
-    } else this.#free.push(buffer);
-  }
-
-  #bigger(bytes: number): ArrayBuffer | null {
-    if (this.#token !== null || this.#free.length === 0) return null;
-    this.#token = this.#free.pop()!;
-    return new ArrayBuffer(Math.ceil(bytes / 4) * 4);
+  /** A batch that was opened, and into which nothing was put. */
+  #dropUnused(): void {
+    if (this.#open !== null && this.#pool.free(this.#open.place.buffer)) this.#wake();
+    this.#open = null;
   }
 
   #wake(): void {
@@ -245,13 +247,15 @@ export class BatchWriter {
   }
 }
 
-function openBatch(buffer: ArrayBuffer): OpenBatch {
+function openBatch(pool: BatchPool, place: BatchPlace): OpenBatch {
+  const memory = place.long ?? pool.memory;
+  const at = place.long === null ? pool.startOf(place.buffer) : 0;
   return {
-    buffer,
-    head: new Uint32Array(buffer, 0, 2),
-    keys: new Uint32Array(buffer, KEYS_AT, KEY_LANES * BATCH_EVENTS_MAX),
-    ends: new Uint32Array(buffer, ENDS_AT, BATCH_EVENTS_MAX),
-    bytes: new Uint8Array(buffer),
+    place,
+    head: new Uint32Array(memory, at, 2),
+    keys: new Uint32Array(memory, at + KEYS_AT, KEY_LANES * BATCH_EVENTS_MAX),
+    ends: new Uint32Array(memory, at + ENDS_AT, BATCH_EVENTS_MAX),
+    bytes: new Uint8Array(memory, at, place.long?.byteLength ?? BATCH_BYTES),
     count: 0,
     end: BATCH_LINES_AT,
   };

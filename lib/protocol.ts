@@ -84,6 +84,14 @@ export interface Credentials {
   authorization: string | null;
 }
 
+/** Where a batch is, laid out as lib/batch.ts says. */
+export interface BatchPlace {
+  /** Of the pool. Main frees it when it has dealt with the batch. */
+  buffer: number;
+  /** Memory of its own, for a line that is too long for a buffer; null = the batch is in it. */
+  long: ArrayBuffer | null;
+}
+
 /** main → watch isolate */
 export type ToWatch =
   | {
@@ -101,20 +109,20 @@ export type ToWatch =
     line: LineForm;
     credentials: Credentials;
     watches: WatchSpec[];
-    /** The pool. These buffers are all that ever travels: back-pressure is their absence. */
-    buffers: ArrayBuffer[];
+    /** Of lib/batch_pool.ts. */
+    pool: SharedArrayBuffer;
   }
   | { type: "credentials"; credentials: Credentials }
-  /** A buffer of the pool comes back. */
-  | { type: "buffer"; buffer: ArrayBuffer }
+  /** A buffer of the pool is free again, as was asked for. */
+  | { type: "freed" }
   /** Asks for one complete LIST of all watches that starts after this message. */
   | { type: "list"; request: number }
   | { type: "stop" };
 
 /** watch isolate → main */
 export type FromWatch =
-  /** `buffer` is laid out as lib/batch.ts says; null where only the positions moved. */
-  | { type: "batch"; buffer: ArrayBuffer | null; positions: (Position | null)[] }
+  /** `place`: null where only the positions moved. */
+  | { type: "batch"; place: BatchPlace | null; positions: (Position | null)[] }
   /**
    * All events of the LIST asked for by `request` are in the batches before this message, and each
    * WATCH is past every event that was met or could be by the end of that LIST.

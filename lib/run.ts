@@ -7,7 +7,6 @@
  */
 
 import { resolve } from "node:path";
-import { BatchReader } from "./batch.ts";
 import type { WatchState } from "./checkpoint.ts";
 import { ClusterError, InternalError } from "./errors.ts";
 import type { Io, IoFile } from "./io.ts";
@@ -210,10 +209,10 @@ class Session {
         void this.#renewCredentials(client, { force: message.areRefused, isAsked: true });
         return;
       case "batch": {
-        const { buffer, positions } = message;
-        const events = buffer === null ? null : new BatchReader(buffer);
+        const { place, positions } = message;
+        const events = place === null ? null : client.read(place);
         return recorder.take({ events, positions }, () => {
-          if (buffer !== null) client.returnBuffer(buffer);
+          if (place !== null) client.free(place);
         });
       }
       case "listed":

@@ -1,11 +1,11 @@
 /**
  * Main's end of the watch isolate: starts the worker with the one permission that it needs, posts
- * credentials and buffers, and hands on what it reports, in order.
+ * credentials, and hands on what it reports, in order.
  */
 
-import { invariant } from "./errors.ts";
-import { BATCH_BYTES, POOL_BUFFERS } from "./limits.ts";
-import type { Credentials, FromWatch, ToWatch } from "./protocol.ts";
+import { BatchReader } from "./batch.ts";
+import { BatchPool } from "./batch_pool.ts";
+import type { BatchPlace, Credentials, FromWatch, ToWatch } from "./protocol.ts";
 
 /** Called for each message; batches and `listed` one after another, in the order they were sent. */
 export interface WatchHandlers {
@@ -34,6 +34,7 @@ export function watchPermissions(netHosts: string[]): Deno.PermissionOptionsObje
 /** The worker that talks to the API server. */
 export class WatchClient {
   readonly #worker: Worker;
+  readonly #pool = BatchPool.make();
 
   /** Starts the worker with {@linkcode watchPermissions}. */
   constructor(netHosts: string[], handlers: WatchHandlers) {
@@ -51,9 +52,8 @@ export class WatchClient {
   }
 
   /** Begins to list and watch. */
-  start(options: Omit<Extract<ToWatch, { type: "start" }>, "type" | "buffers">): void {
-    const buffers = Array.from({ length: POOL_BUFFERS }, () => new ArrayBuffer(BATCH_BYTES));
-    this.#post({ type: "start", ...options, buffers }, buffers);
+  start(options: Omit<Extract<ToWatch, { type: "start" }>, "type" | "pool">): void {
+    this.#post({ type: "start", ...options, pool: this.#pool.memory });
   }
 
   /** Tells the worker what to be let in with from now on. */
@@ -61,10 +61,14 @@ export class WatchClient {
     this.#post({ type: "credentials", credentials });
   }
 
-  /** Gives a buffer back to the pool. */
-  returnBuffer(buffer: ArrayBuffer): void {
-    invariant(buffer.byteLength > 0, "a buffer is returned once");
-    this.#post({ type: "buffer", buffer }, [buffer]);
+  /** The events of a batch, valid until {@linkcode free}. */
+  read(place: BatchPlace): BatchReader {
+    return new BatchReader(this.#pool, place);
+  }
+
+  /** A batch is dealt with: its buffer goes back. */
+  free({ buffer }: BatchPlace): void {
+    if (this.#pool.free(buffer)) this.#post({ type: "freed" });
   }
 
   /** Asks for one complete LIST. */
@@ -77,7 +81,7 @@ export class WatchClient {
     this.#worker.terminate();
   }
 
-  #post(message: ToWatch, transfer: Transferable[] = []): void {
-    this.#worker.postMessage(message, transfer);
+  #post(message: ToWatch): void {
+    this.#worker.postMessage(message);
   }
 }

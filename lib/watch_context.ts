@@ -132,7 +132,7 @@ export class Intake {
     const since = clock.nowMs();
     pulse.held();
     while (!writer.isReady(this.scan.lineLength)) {
-      await writer.changed();
+      await writer.changed(this.scan.lineLength);
       if (stop.aborted) throw new Stopped();
     }
     pulse.released();

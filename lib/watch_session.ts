@@ -6,6 +6,7 @@
 import { ApiClient, CLIENT_TIMES, type ClientTimes } from "./api_client.ts";
 import { type Clock, realClock } from "./backoff.ts";
 import { BatchWriter } from "./batch.ts";
+import { BatchPool } from "./batch_pool.ts";
 import { messageOf } from "./errors.ts";
 import { WatchPosition } from "./position.ts";
 import { eventsPath, type FromWatch, type ToWatch, type WatchSpec } from "./protocol.ts";
@@ -37,7 +38,7 @@ export class WatchSession {
 
   /** Starts to list and watch. */
   constructor(start: Extract<ToWatch, { type: "start" }>, options: SessionOptions) {
-    const { server, credentials, buffers, identity, watches } = start;
+    const { server, credentials, pool, identity, watches } = start;
     this.#options = options;
     this.#client = new ApiClient(
       server,
@@ -50,7 +51,7 @@ export class WatchSession {
       post: (message: FromWatch) => this.#post(message),
       positions: () => this.#positions.map((position) => position.snapshot()),
     };
-    this.#writer = new BatchWriter(outlet, buffers, identity);
+    this.#writer = new BatchWriter(outlet, new BatchPool(pool), identity);
     this.#clock = options.clock ?? realClock;
     this.#pulse = new Pulse(this.#clock, (report) => this.#post({ type: "pulse", report }));
     this.#positions = watches.map(({ position }) => new WatchPosition(position));
@@ -78,8 +79,8 @@ export class WatchSession {
           }`;
           return this.#post({ type: "log", level: "ERROR", text });
         }
-      case "buffer":
-        return this.#writer.give(message.buffer);
+      case "freed":
+        return this.#writer.freed();
       case "list":
         return void this.#list(message.request);
       case "stop":
@@ -106,8 +107,8 @@ export class WatchSession {
   #post(message: FromWatch): void {
     // After a stop main has closed its files; what it has not dealt with comes again next time.
     if (this.#stop.signal.aborted) return;
-    const isBatch = message.type === "batch" && message.buffer !== null;
-    this.#options.post(message, isBatch ? [message.buffer!] : []);
+    const long = message.type === "batch" ? message.place?.long ?? null : null;
+    this.#options.post(message, long === null ? [] : [long]);
   }
 
   #context(

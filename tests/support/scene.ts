@@ -7,9 +7,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { CLIENT_TIMES, type ClientTimes } from "../../lib/api_client.ts";
 import { BatchReader } from "../../lib/batch.ts";
+import { BatchPool } from "../../lib/batch_pool.ts";
 import type { Gap } from "../../lib/gap.ts";
 import type { Io } from "../../lib/io.ts";
-import { BATCH_BYTES, POOL_BUFFERS } from "../../lib/limits.ts";
 import { type FromWatch, PLAIN_LINE, type ToWatch } from "../../lib/protocol.ts";
 import { realIo } from "../../lib/real_io.ts";
 import { Recorder } from "../../lib/recorder.ts";
@@ -98,6 +98,7 @@ export class Scene {
       onFatal: (error) => this.#fatal.push(error),
     });
     this.#recorder = recorder;
+    const pool = BatchPool.make();
     const start: Extract<ToWatch, { type: "start" }> = {
       type: "start",
       server: this.server.url,
@@ -110,13 +111,13 @@ export class Scene {
         fieldSelector,
         position: recorder.positions[index] ?? null,
       })),
-      buffers: Array.from({ length: POOL_BUFFERS }, () => new ArrayBuffer(BATCH_BYTES)),
+      pool: pool.memory,
     };
     this.#session = new WatchSession(start, {
       post: (message, transfer) => {
         const moved = structuredClone(message, { transfer });
         // As between isolates, main does not work within the sender's call.
-        setTimeout(() => this.#receive(moved, recorder), 0);
+        setTimeout(() => this.#receive(moved, recorder, pool), 0);
       },
       times: { ...SCENE_TIMES, ...this.#options.times },
       clientTimes: { ...SCENE_CLIENT_TIMES, ...this.#options.clientTimes },
@@ -195,7 +196,7 @@ export class Scene {
     return position === null || position.listOwed;
   }
 
-  #receive(message: FromWatch, recorder: Recorder): void {
+  #receive(message: FromWatch, recorder: Recorder, pool: BatchPool): void {
     switch (message.type) {
       case "log":
         return void this.logs.push(`${message.level} ${message.text}`);
@@ -204,10 +205,10 @@ export class Scene {
       case "listed":
         return recorder.listed(message.request);
       case "batch": {
-        const { buffer, positions } = message;
-        const events = buffer === null ? null : new BatchReader(buffer);
+        const { place, positions } = message;
+        const events = place === null ? null : new BatchReader(pool, place);
         return recorder.take({ events, positions }, () => {
-          if (buffer !== null) this.#session?.receive({ type: "buffer", buffer });
+          if (place !== null && pool.free(place.buffer)) this.#session?.receive({ type: "freed" });
         });
       }
     }

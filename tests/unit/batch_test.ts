@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { BATCH_LINES_AT, BatchReader, BatchWriter } from "../../lib/batch.ts";
+import { BatchPool } from "../../lib/batch_pool.ts";
 import { EventScan } from "../../lib/event_scan.ts";
 import { BATCH_BYTES, BATCH_DELAY_MS, BATCH_EVENTS_MAX } from "../../lib/limits.ts";
 import type { FromWatch, IdentityMode, Position } from "../../lib/protocol.ts";
@@ -25,21 +26,34 @@ function scanned(text: string, mode: IdentityMode = "content"): EventScan {
   return scan;
 }
 
-/** A writer with its pool and what it posted. */
+/** A writer with its pool, what it posted, and main's end. */
 function rig(buffers = 2, mode: IdentityMode = "content") {
+  const pool = BatchPool.make(buffers);
   const posted: Batch[] = [];
   const positions: { now: (Position | null)[] } = { now: [null] };
   const outlet = {
     post: (message: FromWatch) => {
       if (message.type !== "batch") throw new Error(message.type);
-      // Moved away, as by postMessage: the writer must not touch it any more.
-      const buffer = message.buffer?.transfer() ?? null;
-      posted.push({ ...message, buffer });
+      // As by postMessage: the writer must not touch a long line any more.
+      const transfer = message.place?.long ? [message.place.long] : [];
+      posted.push(structuredClone(message, { transfer }));
     },
     positions: () => positions.now,
   };
-  const pool = Array.from({ length: buffers }, () => new ArrayBuffer(BATCH_BYTES));
-  return { posted, positions, writer: new BatchWriter(outlet, pool, mode) };
+  const writer = new BatchWriter(outlet, new BatchPool(pool.memory), mode);
+  let told = 0;
+  return {
+    ...{ posted, positions, writer },
+    read: ({ place }: Batch) => read(new BatchReader(pool, place!)),
+    /** Main has dealt with a batch. */
+    free: ({ place }: Batch) => {
+      if (!pool.free(place!.buffer)) return;
+      told++;
+      writer.freed();
+    },
+    /** How often the writer was told of it. */
+    told: () => told,
+  };
 }
 
 /** Puts an event where there is room; says whether there was. */
@@ -50,8 +64,7 @@ function put(writer: BatchWriter, text: string): boolean {
   return true;
 }
 
-function read({ buffer }: Batch) {
-  const batch = new BatchReader(buffer!);
+function read(batch: BatchReader) {
   const indices = Array.from({ length: batch.count }, (_, index) => index);
   const decoder = new TextDecoder();
   return {
@@ -62,7 +75,7 @@ function read({ buffer }: Batch) {
 
 Deno.test("what is put is read: lines in order without gaps, keys of both modes", () => {
   for (const mode of ["content", "name-count"] as const) {
-    const { writer, posted } = rig(2, mode);
+    const { writer, posted, read } = rig(2, mode);
     const other = mode === "content" ? "name-count" : "content";
     const texts = [0, 1, 2].map((n) => eventOf(200 + n, n));
     for (const text of texts) {
@@ -82,12 +95,12 @@ Deno.test("what is put is read: lines in order without gaps, keys of both modes"
 });
 
 Deno.test("lanes of a mode that is not wanted are 0, also in a buffer used before", () => {
-  const { writer, posted } = rig(1);
+  const { writer, posted, read, free } = rig(1);
   const text = eventOf(300);
   writer.isReady(300);
   writer.put(scanned(text), scanned(text, "name-count"));
   writer.flush();
-  writer.give(posted[0]!.buffer!);
+  free(posted[0]!);
   assert(put(writer, text));
   writer.flush();
   const { batch } = read(posted[1]!);
@@ -95,7 +108,7 @@ Deno.test("lanes of a mode that is not wanted are 0, also in a buffer used befor
 });
 
 Deno.test("a batch takes lines to its last byte, and events to their most", () => {
-  const { writer, posted } = rig(3);
+  const { writer, posted, read } = rig(3);
   const room = BATCH_BYTES - BATCH_LINES_AT;
   assert(put(writer, eventOf(1000)) && put(writer, eventOf(room - 1000)));
   assertEquals(posted.length, 0);
@@ -105,28 +118,42 @@ Deno.test("a batch takes lines to its last byte, and events to their most", () =
 });
 
 Deno.test("without a buffer nothing is taken, until one comes back", async () => {
-  const { writer, posted } = rig(1);
+  const { writer, posted, free, told } = rig(1);
   assert(put(writer, eventOf(200)));
   writer.flush();
   assert(!put(writer, eventOf(200)));
   let isWoken = false;
-  const woken = writer.changed().then(() => isWoken = true);
+  const woken = writer.changed(200).then(() => isWoken = true);
   await Promise.resolve();
   assert(!isWoken);
-  writer.give(posted[0]!.buffer!);
+  free(posted[0]!);
   await woken;
   assert(put(writer, eventOf(200)));
+  writer.flush();
+  free(posted[1]!);
+  assertEquals(told(), 1, "who did not ask is not told");
+});
+
+Deno.test("a buffer that comes back while it is asked for is not waited for", async () => {
+  const { writer, posted, free, told } = rig(1);
+  assert(put(writer, eventOf(200)));
+  writer.flush();
+  assert(!writer.isReady(200));
+  free(posted[0]!);
+  await writer.changed(200);
+  assert(put(writer, eventOf(200)));
+  assertEquals(told(), 0);
 });
 
 Deno.test("close() wakes those who wait", async () => {
   const { writer } = rig(0);
-  const woken = writer.changed();
+  const woken = writer.changed(200);
   writer.close();
   await woken;
 });
 
 Deno.test("a longer line travels alone in its place; one at a time, a buffer held back for it", () => {
-  const { writer, posted } = rig(3);
+  const { writer, posted, read, free } = rig(3);
   const long = eventOf(BATCH_BYTES + 5, 2);
   assert(put(writer, eventOf(200, 1)) && put(writer, long) && put(writer, eventOf(200, 3)));
   writer.flush();
@@ -134,13 +161,13 @@ Deno.test("a longer line travels alone in its place; one at a time, a buffer hel
   assertEquals(read(posted[1]!).lines, [`${long}\n`]);
   // All three are away, one of them as the token of the longer one.
   assert(!put(writer, eventOf(200)));
-  writer.give(posted[0]!.buffer!);
+  free(posted[0]!);
   assert(!put(writer, long), "one longer line at a time");
-  writer.give(posted[1]!.buffer!);
+  free(posted[1]!);
   assert(put(writer, long));
   writer.flush();
-  writer.give(posted[2]!.buffer!);
-  writer.give(posted[3]!.buffer!);
+  free(posted[2]!);
+  free(posted[3]!);
   // The pool is whole again, and no bigger.
   for (let n = 0; n < 3; n++) {
     assert(put(writer, eventOf(200)));
@@ -165,7 +192,7 @@ Deno.test("positions travel with the lines they cover, or alone; nothing new pos
   positions.now = at("1");
   writer.moved();
   writer.flush();
-  assertEquals(posted[0], { type: "batch", buffer: null, positions: at("1") });
+  assertEquals(posted[0], { type: "batch", place: null, positions: at("1") });
   put(writer, eventOf(200));
   positions.now = at("2");
   writer.moved();
@@ -176,7 +203,7 @@ Deno.test("positions travel with the lines they cover, or alone; nothing new pos
 });
 
 Deno.test("what is offered goes at once, and what comes soon after goes together", async () => {
-  const { writer, posted } = rig(4);
+  const { writer, posted, read } = rig(4);
   put(writer, eventOf(200, 1));
   const began = performance.now();
   writer.offer();
@@ -198,7 +225,7 @@ Deno.test("what is offered goes at once, and what comes soon after goes together
 });
 
 Deno.test("while main is behind, the last buffer is filled instead of offered", async () => {
-  const { writer, posted } = rig(2);
+  const { writer, posted, read, free } = rig(2);
   put(writer, eventOf(200, 1));
   writer.flush();
   put(writer, eventOf(200, 2));
@@ -207,13 +234,13 @@ Deno.test("while main is behind, the last buffer is filled instead of offered", 
   await new Promise((resolve) => setTimeout(resolve, 20 * BATCH_DELAY_MS));
   put(writer, eventOf(200, 3));
   assertEquals(posted.length, 1);
-  writer.give(posted[0]!.buffer!);
+  free(posted[0]!);
   assertEquals(posted.length, 2);
   assertEquals(read(posted[1]!).lines.length, 2);
 });
 
 Deno.test("positions alone wait while main has a batch", async () => {
-  const { writer, posted } = rig(3);
+  const { writer, posted, free } = rig(3);
   put(writer, eventOf(200, 1));
   writer.flush();
   for (let n = 0; n < 3; n++) {
@@ -222,6 +249,6 @@ Deno.test("positions alone wait while main has a batch", async () => {
     await new Promise((resolve) => setTimeout(resolve, 5 * BATCH_DELAY_MS));
   }
   assertEquals(posted.length, 1);
-  writer.give(posted[0]!.buffer!);
-  assertEquals(posted.map(({ buffer }) => buffer === null), [false, true]);
+  free(posted[0]!);
+  assertEquals(posted.map(({ place }) => place === null), [false, true]);
 });

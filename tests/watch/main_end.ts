@@ -5,10 +5,11 @@
 
 import { CLIENT_TIMES, type ClientTimes } from "../../lib/api_client.ts";
 import { BatchReader } from "../../lib/batch.ts";
+import { BatchPool } from "../../lib/batch_pool.ts";
 import type { Gap } from "../../lib/gap.ts";
 import { identityHex } from "../../lib/identity.ts";
-import { BATCH_BYTES } from "../../lib/limits.ts";
 import {
+  type BatchPlace,
   type Credentials,
   type FromWatch,
   KEY_LANES,
@@ -83,16 +84,14 @@ export class MainEnd {
   renewed: Credentials | (() => Credentials) | null = null;
   /** While true, batches are left where they are, as by a full disk. */
   isHolding = false;
+  readonly #pool: BatchPool;
   readonly #session: WatchSession;
   readonly #inbox: FromWatch[] = [];
   readonly #done: Promise<void>;
   readonly #channel = new MessageChannel();
 
   constructor(server: string, options: EndOptions = {}) {
-    const buffers = Array.from(
-      { length: options.buffers ?? 4 },
-      () => new ArrayBuffer(BATCH_BYTES),
-    );
+    this.#pool = BatchPool.make(options.buffers ?? 4);
     // A message takes its way through the event loop, as between isolates.
     this.#channel.port1.onmessage = ({ data }: MessageEvent<FromWatch>) => this.#receive(data);
     this.#session = new WatchSession({
@@ -103,7 +102,7 @@ export class MainEnd {
       line: PLAIN_LINE,
       credentials: options.credentials ?? NO_CREDENTIALS,
       watches: options.watches ?? [watchFrom(null)],
-      buffers,
+      pool: this.#pool.memory,
       ...options.start,
     }, {
       post: (message, transfer) => this.#channel.port2.postMessage(message, transfer),
@@ -193,13 +192,13 @@ export class MainEnd {
     for (let message = this.#inbox.shift(); message; message = this.#inbox.shift()) {
       if (message.type === "listed") this.listed.push(message.request);
       if (message.type !== "batch") continue;
-      if (message.buffer !== null) this.#deal(message.buffer);
+      if (message.place !== null) this.#deal(message.place);
       this.positions.push(message.positions);
     }
   }
 
-  #deal(buffer: ArrayBuffer): void {
-    const batch = new BatchReader(buffer);
+  #deal(place: BatchPlace): void {
+    const batch = new BatchReader(this.#pool, place);
     const decoder = new TextDecoder("utf-8", { fatal: true });
     for (let index = 0; index < batch.count; index++) {
       const line = decoder.decode(batch.bytes.subarray(batch.start(index), batch.end(index)));
@@ -207,7 +206,7 @@ export class MainEnd {
       this.events.push({ line, key });
     }
     this.batches.push(batch.count);
-    this.#session.receive({ type: "buffer", buffer });
+    if (this.#pool.free(place.buffer)) this.#session.receive({ type: "freed" });
   }
 }
 

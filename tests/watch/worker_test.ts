@@ -3,7 +3,6 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { BatchReader } from "../../lib/batch.ts";
 import { type FromWatch, PLAIN_LINE } from "../../lib/protocol.ts";
 import { WatchClient } from "../../lib/watch_client.ts";
 import { sampleEvent } from "../fake/sample.ts";
@@ -34,13 +33,13 @@ async function withWorker(
   const client = new WatchClient(netHosts, {
     onMessage: (message) => {
       messages.push(message);
-      if (message.type !== "batch" || message.buffer === null) return;
-      const batch = new BatchReader(message.buffer);
+      if (message.type !== "batch" || message.place === null) return;
+      const batch = client.read(message.place);
       for (let index = 0; index < batch.count; index++) {
         const line = batch.bytes.subarray(batch.start(index), batch.end(index));
         names.push(JSON.parse(new TextDecoder().decode(line)).metadata.name);
       }
-      client.returnBuffer(message.buffer);
+      client.free(message.place);
     },
     onDeath: (reason) => deaths.push(reason),
   });
