@@ -10,9 +10,7 @@
  * are those of the last event wholly dealt with when the sync before it was called; the
  * destination's tail behind that offset is the journal of what came after.
  *
- * One commit operation runs at a time: sync, checkpoint, file switch, drop. Appending goes on
- * during the first two.
- *
+ * One operation runs at a time: sync, checkpoint, file switch, drop; the first two let lines come.
  * Pipes cannot be read back: there a line is written, then remembered, by Commit.written().
  */
 
@@ -310,6 +308,7 @@ export class Commit {
 
   async #remember(lanes: Uint32Array, count: number): Promise<void> {
     for (let index = 0; index < count; index++) {
+      if ((index + 1) % this.#options.atOnce.keys === 0) await this.#io.sleep(0);
       if (this.#ring.needsGeneration(true)) await this.startGeneration(true);
       this.#ring.add(lanes, 4 * index);
     }
@@ -339,7 +338,8 @@ export class Commit {
   }
 
   #flushRing(): Promise<void> {
-    return untilItWorks(this.#io, "write the ring", this.abandon, () => this.#ring.writeDirty());
+    const write = () => this.#ring.writeOut(this.#options.atOnce.sectors);
+    return untilItWorks(this.#io, "write the ring", this.abandon, write);
   }
 
   /**

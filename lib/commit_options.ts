@@ -8,6 +8,8 @@ import type { IdentityMode, Position } from "./protocol.ts";
 export interface CommitOptions {
   identity: IdentityMode;
   syncIntervalMs: number;
+  /** Keys that are remembered, and sectors of the ring that are written, while events wait. */
+  atOnce: { keys: number; sectors: number };
   /** Names of the watches, in the order of their positions. */
   watches: Omit<WatchState, "position">[];
   /** Where they stand at the start; null = nothing is known yet. */

@@ -47,6 +47,8 @@ export class Generation {
   readonly #seedCrc: number;
   readonly #bits = new Uint16Array(PROBES_MAX + 1);
   #dirtyCount = 0;
+  /** Where writeDirty() goes on. */
+  #writtenTo = 0;
   #keys = 0;
   #slotSequence: number;
 
@@ -180,19 +182,24 @@ export class Generation {
   /**
    * Writes the sectors that changed, neighbours in one write. Durable after {@linkcode sync}.
    *
+   * @param most sectors; the next call goes on behind them
    * @throws the operating system's error; what was not written stays marked
    */
-  writeDirty(): void {
-    const count = this.header.shape.sectors;
-    for (let first = 0; this.#dirtyCount > 0 && first < count; first++) {
-      if (this.#dirty[first] === 0) continue;
+  writeDirty(most = Infinity): void {
+    for (let left = most; this.#dirtyCount > 0 && left > 0;) {
+      const first = this.#dirty.indexOf(1, this.#writtenTo);
+      if (first < 0) {
+        this.#writtenTo = 0; // There are some, so they are before it.
+        continue;
+      }
       let end = first;
-      for (; end < count && this.#dirty[end] !== 0; end++) this.#seal(end);
+      for (; end < first + left && this.#dirty[end] === 1; end++) this.#seal(end);
       const bytes = this.#sectors.subarray(first * SECTOR_BYTES, end * SECTOR_BYTES);
       this.#file.writeAt(bytes, SECTORS_OFFSET + first * SECTOR_BYTES);
       this.#dirty.fill(0, first, end);
       this.#dirtyCount -= end - first;
-      first = end;
+      left -= end - first;
+      this.#writtenTo = end;
     }
   }
 

@@ -261,6 +261,10 @@ export const LOCK_TRY_MS = 20;
 
 /** Bytes of a file of lines that are read at once, so that memory does not grow with the file. */
 export const FILE_READ_BYTES = 64 * 1024;
+/** Sectors of a generation that are written at once, which takes some 2 ms: events wait for it. */
+export const SECTORS_WRITTEN = 1024;
+/** Keys that are remembered at once, for the same reason. */
+export const KEYS_REMEMBERED = 4096;
 /** Sectors of a generation that `status` reads at once, 1 MiB, for the same reason. */
 export const SECTORS_READ = 2048;
 /** Zeros that are written to a new generation at once, bytes, for the same reason. */

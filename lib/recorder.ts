@@ -8,10 +8,11 @@
 
 import { CheckpointFile, type WatchState } from "./checkpoint.ts";
 import { Commit } from "./commit.ts";
+import type { CommitOptions } from "./commit_options.ts";
 import { openDestination } from "./destination.ts";
 import { type Gap, gapText } from "./gap.ts";
 import type { Io, IoFile } from "./io.ts";
-import { STOP_MS } from "./limits.ts";
+import { KEYS_REMEMBERED, SECTORS_WRITTEN, STOP_MS } from "./limits.ts";
 import { log } from "./log.ts";
 import { type EventBatch, Pipeline, type PipelineCounts } from "./pipeline.ts";
 import type { Position } from "./protocol.ts";
@@ -45,11 +46,15 @@ export interface RecorderOptions {
   pid: number;
   /** The lock of the state folder, where it was taken before; absent = it is taken here. */
   lock?: IoFile;
+  /** What is done at once while events wait, where it is not as lib/limits.ts says. */
+  atOnce?: CommitOptions["atOnce"];
   /** Asks for one complete LIST of all watches; {@linkcode Recorder.listed} is its answer. */
   askForList: (request: number) => void;
   /** Called with what ends the process. Nothing is committed after it. */
   onFatal: (error: unknown) => void;
 }
+
+const AT_ONCE = { keys: KEYS_REMEMBERED, sectors: SECTORS_WRITTEN };
 
 /** Events, and where the watches stand once they are dealt with. */
 export interface Delivery {
@@ -114,7 +119,7 @@ export class Recorder {
    * @throws UsageError, StateError, IoError; the operating system's errors
    */
   static async open(io: Io, options: RecorderOptions): Promise<Recorder> {
-    const { settings, watches } = options;
+    const { settings, watches, atOnce = AT_ONCE } = options;
     const { persistencePath: folder, identity } = settings;
     const lock = options.lock ?? await lockStateFolder(io, folder, options.pid);
     const checkpoints = inStateFolder(folder, () => CheckpointFile.open(io, folder));
@@ -144,6 +149,7 @@ export class Recorder {
     const commit = await Commit.start(io, ring, checkpoints, {
       identity,
       syncIntervalMs: settings.syncIntervalMs,
+      atOnce,
       watches,
       positions,
       openDestination: () => openDestination(io, settings.destination),

@@ -189,6 +189,20 @@ export class Ring {
     }
   }
 
+  /**
+   * As {@linkcode writeDirty}, in pieces, between which events are dealt with: a generation of a
+   * million keys takes some 20 ms.
+   */
+  async writeOut(sectorsAtOnce: number): Promise<void> {
+    for (const generation of this.#generations) {
+      while (generation.dirtySectors > 0) {
+        this.#unsynced.add(generation);
+        generation.writeDirty(sectorsAtOnce);
+        if (generation.dirtySectors > 0) await this.#io.sleep(0);
+      }
+    }
+  }
+
   /** After this, all that was written before the call survives a power loss. */
   async sync(): Promise<void> {
     const written = [...this.#unsynced];

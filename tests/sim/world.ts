@@ -334,6 +334,8 @@ class World {
       settings: { ...settings, destination: this.#destination },
       watches: [{ server: "https://sim", namespace: null, fieldSelector: null }],
       pid: this.#lives,
+      // The runs are short: what others do in between must have its chance there too.
+      ...(new Random(this.#scenario.seed, 7).chance(0.5) && { atOnce: { keys: 2, sectors: 1 } }),
       askForList: (request) => life.watch?.askForList(request),
       onFatal: (error) => this.#died(life, error),
     });

@@ -54,6 +54,37 @@ Deno.test("A generation knows after reopening what was written and synced, and i
   });
 });
 
+Deno.test("A generation written in pieces, keys added in between, is the one written at once", async () => {
+  const next = randomUint32(testSeed());
+  await withTempFolder((folder) => {
+    const keys = randomKeys(next, 2000);
+    const made = make(folder, 2000);
+    let added = 0;
+    let pieces = 0;
+    const addSome = (count: number) => {
+      for (const end = Math.min(added + count, 2000); added < end; added++) {
+        made.add(keys, 8 * added);
+      }
+    };
+    for (addSome(500); made.dirtySectors > 0; pieces++) {
+      const before = made.dirtySectors;
+      made.writeDirty(1 + pieces % 3);
+      assertEquals(made.dirtySectors, Math.max(0, before - 1 - pieces % 3));
+      addSome(20);
+    }
+    assertEquals(added, 2000);
+    assert(pieces > 75, `${pieces} pieces`);
+    const inPieces = Deno.readFileSync(`${folder}/1.bloom`);
+    made.rewriteAll(); // The header's sequence moves by it: only the sectors are compared.
+    assertEquals(inPieces.subarray(8192), Deno.readFileSync(`${folder}/1.bloom`).subarray(8192));
+    made.release();
+    const again = open(folder);
+    assertEquals([again.keys, again.damaged], [2000, 0]);
+    for (let index = 0; index < 2000; index++) assert(again.mayContain(keys, 8 * index));
+    again.release();
+  });
+});
+
 Deno.test("A closed generation is closed after reopening, also when the other header slot is torn", async () => {
   await withTempFolder((folder) => {
     const made = make(folder);
