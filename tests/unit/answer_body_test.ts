@@ -27,27 +27,3 @@ Deno.test("timers and messages have their turn while every read finds its bytes 
   assertEquals(heard.toSorted(), ["message", "timer"]);
   assert(reads > 10, `${reads} read(s)`);
 });
-
-Deno.test("a read that waits lets the event loop turn: none is added", async () => {
-  const slow: BodyReader = {
-    read: (room) =>
-      new Promise((resolve) =>
-        setTimeout(() => resolve({ done: false, value: room.subarray(0, 1) }), 2 * TURN_MS)
-      ),
-    cancel: () => Promise.resolve(),
-  };
-  const body = new Body(slow, new AbortController().signal);
-  const timeout = globalThis.setTimeout;
-  let timers = 0;
-  // Counts those that the body makes beside the reader's own.
-  globalThis.setTimeout = ((...args: Parameters<typeof timeout>) => {
-    timers++;
-    return timeout(...args);
-  }) as typeof timeout;
-  try {
-    for (let read = 0; read < 3; read++) await body.read(new Uint8Array(8));
-  } finally {
-    globalThis.setTimeout = timeout;
-  }
-  assertEquals(timers, 3);
-});
