@@ -76,7 +76,7 @@ export interface BatchOutlet {
   positions(): (Position | null)[];
 }
 
-/** The batch being filled: where it is, and views of it. */
+/** The batch being filled: where it will be, and views of the memory that it is made in. */
 interface OpenBatch {
   readonly place: BatchPlace;
   readonly head: Uint32Array;
@@ -97,6 +97,11 @@ export class BatchWriter {
   readonly #lanes: number;
   readonly #otherLanes: number;
   readonly #pool: BatchPool;
+  /**
+   * Batches are made in here and copied into their buffers whole: V8 copies into shared memory byte
+   * by byte where source and target do not stand alike, as lines do, at ten times the cost.
+   */
+  readonly #draft = new ArrayBuffer(BATCH_BYTES);
   #open: OpenBatch | null = null;
   /** The buffer that stood for the last long line, until it is taken for something else. */
   #long: number | null = null;
@@ -130,7 +135,7 @@ export class BatchWriter {
     if (isLong) this.#long = buffer;
     else if (buffer === this.#long) this.#long = null;
     const long = isLong ? new ArrayBuffer(4 * Math.ceil((BATCH_LINES_AT + lineBytes) / 4)) : null;
-    this.#open = openBatch(this.#pool, { buffer, long });
+    this.#open = openBatch({ buffer, long }, long ?? this.#draft);
     return true;
   }
 
@@ -193,6 +198,7 @@ export class BatchWriter {
     const { head, count, end, place } = this.#open!;
     head[0] = count;
     head[1] = end;
+    if (place.long === null) this.#pool.fill(place.buffer, this.#draft, end);
     this.#open = null;
     this.#outlet.post({ type: "batch", place, positions });
   }
@@ -247,15 +253,13 @@ export class BatchWriter {
   }
 }
 
-function openBatch(pool: BatchPool, place: BatchPlace): OpenBatch {
-  const memory = place.long ?? pool.memory;
-  const at = place.long === null ? pool.startOf(place.buffer) : 0;
+function openBatch(place: BatchPlace, memory: ArrayBuffer): OpenBatch {
   return {
     place,
-    head: new Uint32Array(memory, at, 2),
-    keys: new Uint32Array(memory, at + KEYS_AT, KEY_LANES * BATCH_EVENTS_MAX),
-    ends: new Uint32Array(memory, at + ENDS_AT, BATCH_EVENTS_MAX),
-    bytes: new Uint8Array(memory, at, place.long?.byteLength ?? BATCH_BYTES),
+    head: new Uint32Array(memory, 0, 2),
+    keys: new Uint32Array(memory, KEYS_AT, KEY_LANES * BATCH_EVENTS_MAX),
+    ends: new Uint32Array(memory, ENDS_AT, BATCH_EVENTS_MAX),
+    bytes: new Uint8Array(memory),
     count: 0,
     end: BATCH_LINES_AT,
   };
