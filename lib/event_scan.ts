@@ -25,6 +25,7 @@ import type { JsonObject, JsonTree } from "./json_tree.ts";
 import { EVENT_BYTES_FORGOTTEN, EVENT_BYTES_USUAL } from "./limits.ts";
 import { aroundEvent } from "./line_shape.ts";
 import { type IdentityMode, type LineForm, PLAIN_LINE } from "./protocol.ts";
+import { decimalIn, type ResourceVersion, versionOf } from "./resource_version.ts";
 
 const LOWER_N = 0x6e;
 
@@ -51,8 +52,13 @@ export type ScanFirst = (bytes: Uint8Array, start: number) => number;
 export class EventScan {
   /** The identity (lib/identity.ts). */
   readonly key: Uint32Array = new Uint32Array(4);
-  /** metadata.resourceVersion: never empty, otherwise opaque. */
-  resourceVersion = "";
+  /** metadata.resourceVersion, as versionOf() gives it: never empty, otherwise opaque. */
+  version: ResourceVersion = "";
+  /** The same as a text. */
+  get resourceVersion(): string {
+    return `${this.version}`;
+  }
+
   /** The way that gave the verdict. */
   path: "fast" | "slow" = "fast";
 
@@ -128,9 +134,12 @@ export class EventScan {
   #scanFast(bytes: Uint8Array, start: number, limit: number, mode: IdentityMode): number {
     const grammar = this.#grammar;
     const end = grammar.accept(bytes, start, limit);
-    if (end < 0 || !isPlain(grammar, bytes, mode)) return -1;
+    if (end < 0) return -1;
+    const { resourceVersion } = grammar;
+    const number = decimalIn(bytes, resourceVersion.start, resourceVersion.end);
+    if (!isPlain(grammar, bytes, mode, number >= 0)) return -1;
     this.path = "fast";
-    this.resourceVersion = asciiText(bytes, grammar.resourceVersion, this.resourceVersion);
+    this.version = number >= 0 ? number : asciiText(bytes, resourceVersion);
     if (mode === "content") {
       for (let lane = 0; lane < 4; lane++) this.key[lane] = grammar.key[lane]!;
     } else {
@@ -161,7 +170,7 @@ export class EventScan {
     if (typeof resourceVersion !== "string" || resourceVersion === "") return "no resourceVersion";
     // A lone surrogate could not be put into the URL of the next request.
     if (!resourceVersion.isWellFormed()) return "a resourceVersion that is no text";
-    this.resourceVersion = resourceVersion;
+    this.version = versionOf(resourceVersion);
     identityOf(event, mode, this.#sum, this.key);
     const hasDropped = this.#dropsManagedFields && metadata.has("managedFields");
     const kept = hasDropped ? withoutManagedFields(bytes, start, end) : bytes.subarray(start, end);
@@ -239,8 +248,13 @@ function missingTypeMeta(event: JsonObject): keyof typeof TYPE_META {
 }
 
 /** Whether what is needed as text of an accepted event stands in its bytes as it is. */
-function isPlain(grammar: EventGrammar, bytes: Uint8Array, mode: IdentityMode): boolean {
-  if (!isPlainText(bytes, grammar.resourceVersion)) return false;
+function isPlain(
+  grammar: EventGrammar,
+  bytes: Uint8Array,
+  mode: IdentityMode,
+  isDecimal: boolean,
+): boolean {
+  if (!isDecimal && !isPlainText(bytes, grammar.resourceVersion)) return false;
   if (mode === "content") return true;
   return isPlainText(bytes, grammar.name) && !startsWithByte(bytes, grammar.count, QUOTE);
 }
@@ -257,16 +271,9 @@ function startsWithByte(bytes: Uint8Array, range: Range, byte: number): boolean 
   return range.end > range.start && bytes[range.start] === byte;
 }
 
-/** ASCII bytes as a string; `previous` itself where it is the same, which it often is. */
-function asciiText(bytes: Uint8Array, range: Range, previous = ""): string {
-  const length = range.end - range.start;
-  let same = 0;
-  while (
-    same < length && same < previous.length &&
-    bytes[range.start + same] === previous.charCodeAt(same)
-  ) same++;
-  if (same === length && same === previous.length) return previous;
-  let text = previous.slice(0, same);
-  for (let at = range.start + same; at < range.end; at++) text += String.fromCharCode(bytes[at]!);
+/** ASCII bytes as a string. */
+function asciiText(bytes: Uint8Array, range: Range): string {
+  let text = "";
+  for (let at = range.start; at < range.end; at++) text += String.fromCharCode(bytes[at]!);
   return text;
 }

@@ -7,8 +7,8 @@
 
 import { sleep } from "./backoff.ts";
 import { ListPass } from "./list_pass.ts";
-import { compareRv } from "./position.ts";
 import type { ListReason } from "./pulse.ts";
+import { compareRv } from "./resource_version.ts";
 import { Outage, seconds, Stopped, type WatchContext } from "./watch_context.ts";
 
 /** See the head of this file. */

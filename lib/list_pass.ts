@@ -160,7 +160,7 @@ export class ListPass {
         if (!this.#scan(items, intake)) continue;
         if (!writer.isReady(intake.scan.lineLength)) await intake.room();
         intake.put();
-        position.meetListed(intake.scan.resourceVersion);
+        position.meetListed(intake.scan.version);
         this.#items++;
       }
       if (items.resourceVersion !== null) this.#meetVersion(items.resourceVersion);

@@ -13,53 +13,30 @@
 
 import { identityHex, identityLanes } from "./identity.ts";
 import type { Position } from "./protocol.ts";
-
-const ZERO = 0x30;
-const NINE = 0x39;
-
-/**
- * Orders two resourceVersions as KEP-5504 allows: plain decimals by length, then digit by digit,
- * whatever their size. Null where one of them is none: such may only be compared for equality.
- */
-export function compareRv(a: string, b: string): -1 | 0 | 1 | null {
-  if (a === b) return 0;
-  if (!isDecimal(a) || !isDecimal(b)) return null;
-  if (a.length !== b.length) return a.length < b.length ? -1 : 1;
-  return a < b ? -1 : 1;
-}
-
-/** `0`, or digits that do not begin with one. For an event this is asked four times. */
-function isDecimal(text: string): boolean {
-  if (text === "" || text.charCodeAt(0) === ZERO && text.length > 1) return false;
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if (code < ZERO || code > NINE) return false;
-  }
-  return true;
-}
+import { compareRv, type ResourceVersion, versionOf } from "./resource_version.ts";
 
 /** The position of one watch, as it moves. Allocates nothing for an event. */
 export class WatchPosition {
-  #rv: string | null = null;
-  #previous = "";
+  #rv: ResourceVersion | null = null;
+  #previous: ResourceVersion = "";
   #hasWitness = false;
   readonly #witness = new Uint32Array(4);
   #listOwed = false;
-  #passed = "";
+  #passed: ResourceVersion = "";
   #hasSkipped = false;
   #seenMs: number | null = null;
   /** The highest version of any event met. */
-  #highest = "";
+  #highest: ResourceVersion = "";
   #historiesLeft = 0;
 
   /** @param position of the checkpoint; null = nothing is known */
   constructor(position: Position | null) {
     if (position === null) return;
-    this.#rv = position.rv;
-    this.#previous = position.previous;
+    this.#rv = versionOf(position.rv);
+    this.#previous = versionOf(position.previous);
     this.#listOwed = position.listOwed;
-    this.#highest = position.highest;
-    this.#passed = position.passed ?? position.rv;
+    this.#highest = versionOf(position.highest);
+    this.#passed = versionOf(position.passed ?? position.rv);
     this.#seenMs = position.seenMs ?? null;
     const witness = position.witness === null ? null : identityLanes(position.witness);
     this.#hasWitness = witness !== null;
@@ -68,6 +45,11 @@ export class WatchPosition {
 
   /** The last resourceVersion met, or the LIST's; null = nothing is known. */
   get rv(): string | null {
+    return this.#rv === null ? null : `${this.#rv}`;
+  }
+
+  /** The same, as versionOf() gives it. */
+  get version(): ResourceVersion | null {
     return this.#rv;
   }
 
@@ -78,17 +60,17 @@ export class WatchPosition {
 
   /** The highest version of any event met, that of the last one among them; "" where none was. */
   get highest(): string {
-    return this.#highest;
+    return `${this.#highest}`;
   }
 
   /** Where a WATCH resumes; "" where nothing is known. */
   get previous(): string {
-    return this.#previous;
+    return `${this.#previous}`;
   }
 
   /** A version that the WATCH is past: the last one, or a later one that bore no event. */
   get passed(): string {
-    return this.#passed;
+    return `${this.#passed}`;
   }
 
   /** When the WATCH was last known to be alive, ms since 1970; null where nobody knows. */
@@ -114,20 +96,20 @@ export class WatchPosition {
   snapshot(): Position | null {
     if (this.#rv === null) return null;
     return {
-      rv: this.#rv,
+      rv: `${this.#rv}`,
       witness: this.#hasWitness ? identityHex(this.#witness) : null,
-      previous: this.#previous,
-      highest: this.#highest,
+      previous: this.previous,
+      highest: this.highest,
       listOwed: this.#listOwed,
       // A start resumes from P: what was skipped is before it again.
-      ...(this.#passed !== this.#rv && !this.#hasSkipped && { passed: this.#passed }),
+      ...(this.#passed !== this.#rv && !this.#hasSkipped && { passed: this.passed }),
       ...(this.#seenMs !== null && { seenMs: this.#seenMs }),
     };
   }
 
   /** Whether this is the witness: the same resourceVersion and the same identity. */
-  isWitness(rv: string, key: Uint32Array): boolean {
-    if (!this.#hasWitness || rv !== this.#rv) return false;
+  isWitness(rv: ResourceVersion, key: Uint32Array): boolean {
+    if (!this.#hasWitness || versionOf(rv) !== this.#rv) return false;
     for (let lane = 0; lane < 4; lane++) if (key[lane] !== this.#witness[lane]) return false;
     return true;
   }
@@ -139,13 +121,13 @@ export class WatchPosition {
    *
    * @returns whether the position changed
    */
-  meetFirst(rv: string, key: Uint32Array, from: string): boolean {
+  meetFirst(rv: ResourceVersion, key: Uint32Array, from: string): boolean {
     if (this.isWitness(rv, key)) {
-      if (this.#hasSkipped) this.#passed = rv;
+      if (this.#hasSkipped) this.#passed = versionOf(rv);
       this.#hasSkipped = false;
       return false;
     }
-    this.#set(rv, key, from);
+    this.#set(versionOf(rv), key, versionOf(from));
     return true;
   }
 
@@ -155,13 +137,14 @@ export class WatchPosition {
    *
    * @returns false where resourceVersions went back: then nothing is certain, and a LIST is owed
    */
-  meetNext(rv: string, key: Uint32Array): boolean {
-    return rv === this.#rv || this.#set(rv, key, this.#rv!);
+  meetNext(rv: ResourceVersion, key: Uint32Array): boolean {
+    const version = versionOf(rv);
+    return version === this.#rv || this.#set(version, key, this.#rv!);
   }
 
   /** An event of a LIST: it does not move the watch, which may show it again. */
-  meetListed(rv: string): void {
-    if (compareRv(rv, this.#highest) === 1) this.#highest = rv;
+  meetListed(rv: ResourceVersion): void {
+    if (compareRv(rv, this.#highest) === 1) this.#highest = versionOf(rv);
   }
 
   /**
@@ -175,7 +158,7 @@ export class WatchPosition {
 
   /** The WATCH has nothing to show up to this version. The next event says more. */
   pass(version: string): void {
-    this.#passed = version;
+    this.#passed = versionOf(version);
   }
 
   /**
@@ -183,7 +166,7 @@ export class WatchPosition {
    * next event moves P, a WATCH that resumes there may show it, so nothing counts as past.
    */
   skip(version: string): void {
-    this.#passed = version;
+    this.#passed = versionOf(version);
     this.#hasSkipped = true;
   }
 
@@ -194,16 +177,17 @@ export class WatchPosition {
 
   /** The first LIST, or the first after etcd went back: its version, no witness, the LIST owed. */
   begin(listVersion: string): void {
-    this.#rv = listVersion;
-    this.#previous = listVersion;
-    this.#passed = listVersion;
+    const version = versionOf(listVersion);
+    this.#rv = version;
+    this.#previous = version;
+    this.#passed = version;
     this.#hasSkipped = false;
     this.#hasWitness = false;
     this.#listOwed = true;
-    this.#leaveHistory(listVersion);
+    this.#leaveHistory(version);
   }
 
-  #set(rv: string, key: Uint32Array, previous: string): boolean {
+  #set(rv: ResourceVersion, key: Uint32Array, previous: ResourceVersion): boolean {
     const order = compareRv(previous, rv);
     // A WATCH from a version that the server has not reached yet is accepted and stays silent
     // (kubernetes/kubernetes#107457), so `previous` must never be one of a history that is gone.
@@ -215,13 +199,12 @@ export class WatchPosition {
     this.#hasWitness = !goesBack;
     for (let lane = 0; lane < 4; lane++) this.#witness[lane] = key[lane]!; // Faster than set().
     if (goesBack) this.#leaveHistory(rv);
-    else if (order === -1 && previous === this.#highest) this.#highest = rv; // As it mostly is.
     else this.meetListed(rv);
     return !goesBack;
   }
 
   /** Versions met before say nothing any more. */
-  #leaveHistory(rv: string): void {
+  #leaveHistory(rv: ResourceVersion): void {
     this.#highest = rv;
     this.#historiesLeft++;
   }

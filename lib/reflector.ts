@@ -14,7 +14,7 @@ import { ApiFailure, isVersionRefused } from "./api_failure.ts";
 import { sleep } from "./backoff.ts";
 import { LINES_TOO_LONG_MAX, VERSION_CUTS_MAX, VERSION_FAILURES_MAX } from "./limits.ts";
 import { ListLoop } from "./list_loop.ts";
-import { compareRv } from "./position.ts";
+import { compareRv } from "./resource_version.ts";
 import { Outage, seconds, Stopped, type WatchContext } from "./watch_context.ts";
 import type { LineTooLong } from "./watch_lines.ts";
 import { WatchPass, type WatchReport, type WatchStart } from "./watch_pass.ts";

@@ -18,7 +18,7 @@ import { EventScan } from "./event_scan.ts";
 import type { Timer } from "./io.ts";
 import { FormatError } from "./json_bytes.ts";
 import { ListItems } from "./list_items.ts";
-import { compareRv } from "./position.ts";
+import { compareRv } from "./resource_version.ts";
 import { seconds, selectorQuery, Stopped, type WatchContext } from "./watch_context.ts";
 import { readWatchLine, WatchLines } from "./watch_lines.ts";
 

@@ -290,8 +290,8 @@ export class WatchPass {
     this.#isAnswered = true;
     this.#accepted();
     const { position } = this.#context;
-    const { key, resourceVersion } = this.#intake.scan;
-    if (!this.#start.isChecked || position.isWitness(resourceVersion, key)) return;
+    const { key, version, resourceVersion } = this.#intake.scan;
+    if (!this.#start.isChecked || position.isWitness(version, key)) return;
     const reason = `the first event bears resourceVersion ${resourceVersion} and is not the one ` +
       `of ${position.rv} that was to come again`;
     this.#doubt(reason);
@@ -301,16 +301,16 @@ export class WatchPass {
   /** The event just scanned is in the batch, or is none for it. */
   #move(): void {
     const { position, writer } = this.#context;
-    const { key, resourceVersion } = this.#intake.scan;
-    const before = position.rv;
+    const { key, version } = this.#intake.scan;
+    const before = position.version;
     if (this.#isFirst) {
       this.#isFirst = false;
-      if (!position.meetFirst(resourceVersion, key, this.#start.from)) return;
+      if (!position.meetFirst(version, key, this.#start.from)) return;
     } else {
-      if (!position.meetNext(resourceVersion, key)) {
-        this.#hooks.onDoubt(`resourceVersions went back from ${before} to ${resourceVersion}`);
+      if (!position.meetNext(version, key)) {
+        this.#hooks.onDoubt(`resourceVersions went back from ${before} to ${version}`);
       }
-      if (resourceVersion === before) return;
+      if (version === before) return;
     }
     if (!this.#hasMoved) this.#hooks.onHealthy();
     this.#hasMoved = true;
