@@ -6,6 +6,9 @@ import { clockMs, exactCpuMs, fileReaches, sleep } from "./process.ts";
 import { median, type Row } from "./report.ts";
 import type { Rig } from "./rig.ts";
 
+/** What a start costs is measured by itself. */
+const SETTLE_MS = 10_000;
+
 /** From the start of the process to its first line. */
 export async function start(rig: Rig, rounds: number): Promise<Row[]> {
   const ms: number[] = [];
@@ -44,7 +47,7 @@ export async function quiet(rig: Rig, seconds: number): Promise<Row[]> {
     );
     const child = rig.program(url, folder);
     await fileReaches(`${folder}/events.jsonl`, lineBytes(10));
-    await sleep(5000);
+    await sleep(SETTLE_MS);
     const beforeMs = exactCpuMs(child.pid);
     await sleep(1000 * seconds);
     const after = child.usage;
