@@ -1,30 +1,10 @@
 /** How much memory it takes, and that it takes no more for longer. */
 
-import { findRuntime } from "../deploy/build.ts";
 import { compiledBinary } from "../tests/support/binary.ts";
-import { Child, sleep, timed } from "./process.ts";
+import { emptyProgramMb } from "./bare.ts";
+import { timed } from "./process.ts";
 import type { Row } from "./report.ts";
 import type { Rig } from "./rig.ts";
-
-/** Resident memory of a compiled program that does nothing, MB; null where none can be made. */
-export async function emptyProgramMb(rig: Rig): Promise<number | null> {
-  if (compiledBinary() === null) return null;
-  const runtime = await findRuntime(Deno.build.target);
-  if (runtime === null) return null;
-  const binary = `${rig.folder}/empty`;
-  const source = `${rig.folder}/empty.ts`;
-  Deno.writeTextFileSync(source, "setInterval(() => {}, 3_600_000);\n");
-  const args = ["compile", "--quiet", "--no-config", "--no-check", "--no-code-cache"];
-  await new Deno.Command(Deno.execPath(), {
-    args: [...args, "--output", binary, source],
-    env: runtime.denortBin === null ? {} : { DENORT_BIN: runtime.denortBin },
-  }).output();
-  const child = new Child(binary, []);
-  await sleep(1000);
-  const { rssMb } = child.usage;
-  await child.stop("SIGKILL");
-  return rssMb;
-}
 
 /** Peaks while few, many and very many events stream. */
 export async function memory(rig: Rig, counts: readonly number[]): Promise<Row[]> {

@@ -1,8 +1,8 @@
 /** Starts, idling, a steady trickle, and restarts. */
 
 import { lineBytes } from "./feed.ts";
-import { emptyProgramMb } from "./memory.ts";
-import { clockMs, exactCpuMs, fileReaches, sleep } from "./process.ts";
+import { compileBare, emptyProgramMb } from "./bare.ts";
+import { Child, clockMs, exactCpuMs, fileReaches, sleep } from "./process.ts";
 import { median, type Row } from "./report.ts";
 import type { Rig } from "./rig.ts";
 
@@ -36,27 +36,49 @@ export async function start(rig: Rig, rounds: number): Promise<Row[]> {
   }];
 }
 
+/** CPU time over a while, of one core. */
+async function percentOf(child: Child, seconds: number): Promise<number> {
+  await sleep(SETTLE_MS);
+  const beforeMs = exactCpuMs(child.pid);
+  await sleep(1000 * seconds);
+  return (exactCpuMs(child.pid) - beforeMs) / (10 * seconds);
+}
+
+/** Two isolates that do nothing with the same stream; null where they cannot be compiled. */
+async function relayPercent(rig: Rig, feed: string, seconds: number): Promise<number | null> {
+  const here = new URL(".", import.meta.url).pathname;
+  const relay = await compileBare(rig, `${here}relay.ts`, `${here}relay_reader.ts`);
+  if (relay === null) return null;
+  const url = await rig.feeder("https").url(feed);
+  const file = `${rig.newFolder()}/relayed`;
+  const child = new Child(relay, [`${url}/api/v1/events?watch=1`, rig.caFile, file]);
+  await fileReaches(file, 1000);
+  const percent = await percentOf(child, seconds);
+  await child.stop();
+  return percent;
+}
+
 /** Memory and CPU time over a while, without events and with 100 a second. */
 export async function quiet(rig: Rig, seconds: number): Promise<Row[]> {
   const empty = await emptyProgramMb(rig);
   const rows: Row[] = [];
   for (const [rate, cpuMax] of [[0, 0.1], [100, 1.5]] as const) {
     const folder = rig.newFolder();
-    const url = await rig.feeder("https").url(
-      `list=10,watch=${100_000 * Math.sign(rate)},rate=${rate}`,
-    );
-    const child = rig.program(url, folder);
+    const feed = `list=10,watch=${100_000 * Math.sign(rate)},rate=${rate}`;
+    const child = rig.program(await rig.feeder("https").url(feed), folder);
     await fileReaches(`${folder}/events.jsonl`, lineBytes(10));
-    await sleep(SETTLE_MS);
-    const beforeMs = exactCpuMs(child.pid);
-    await sleep(1000 * seconds);
+    const percent = await percentOf(child, seconds);
     const after = child.usage;
-    const percent = (exactCpuMs(child.pid) - beforeMs) / (10 * seconds);
     await child.stop();
+    const relay = rate === 0 ? null : await relayPercent(rig, feed, seconds);
     const name = rate === 0 ? "idle" : `${rate} events/s`;
     rows.push({
       what: `${name}: CPU over ${seconds} s, of one core`,
       figure: `${percent.toFixed(2)} %`,
+      ...(relay !== null && {
+        reference: `two bare isolates ${relay.toFixed(2)} %`,
+        ratio: percent / relay,
+      }),
       target: `<= ${cpuMax} %`,
       isMet: percent <= cpuMax,
     });
