@@ -48,7 +48,7 @@ export const LINE_KEPT_BYTES_MAX = 2 * LINE_BYTES_MAX;
  * doubles until a quarter of it is free, up to the longest line, and shrinks by the same rule. A
  * read costs some 25 us beside its bytes, so a busy stream is read in few of them.
  */
-export const WINDOW_BYTES = 256 * 1024;
+export const WINDOW_BYTES = 128 * 1024;
 
 /** How long reads that find their bytes at once may keep timers and messages waiting, ms. */
 export const TURN_MS = 20;

@@ -67,7 +67,9 @@ export class WatchClient {
   }
 
   /** A batch is dealt with: its buffer goes back. */
-  free({ buffer }: BatchPlace): void {
+  free({ buffer, long }: BatchPlace): void {
+    // Here is little garbage, and so nobody who would collect it before many have come together.
+    long?.transfer(0);
     if (this.#pool.free(buffer)) this.#post({ type: "freed" });
   }
 
