@@ -253,9 +253,11 @@ export const PIPE_FULL_SAID_MS = 1_000;
 
 /**
  * How long flock(2) may take before the lock counts as held by another process, ms, and ours ends
- * with 65: one that was killed just now closes its files one after another.
+ * with 65: one that was killed just now closes its files one after another, and on a busy machine
+ * a free lock takes its time too. A renamed destination that is held counts as another's: its
+ * tail is written again.
  */
-export const LOCK_WAIT_MS = 300;
+export const LOCK_WAIT_MS = 2_000;
 /** Between two tries within that time, ms. */
 export const LOCK_TRY_MS = 20;
 
