@@ -364,11 +364,11 @@ export class Commit {
     const oldFile = fileOf(old);
     await this.#checkpoint(false);
     if (oldFile !== null && !oldFile.unlinked() && oldFile.pathState() === "same") {
-      log.info(`${old.path} is still the same file.`);
-      return;
+      return log.info(`${old.path} is still the same file.`);
     }
     const from = this.#durable.offset;
     if (oldFile === null) old.release();
+    else oldFile.mend(); // Once a checkpoint names another file, no recovery looks at this one.
     const open = this.#options.openDestination;
     const next = await reopenDestination(this.#io, old, open, this.abandon);
     if (next === old) return log.info(`${old.path} is the same file again.`);

@@ -124,6 +124,11 @@ export class FileDestination {
     }
   }
 
+  /** Takes an unfinished line of ours from the end, durably, if that is possible by now. */
+  mend(): void {
+    if (this.#torn !== null && this.#cut() === null) this.#file.syncNow();
+  }
+
   /** After this, all that was appended before the call survives a power loss. */
   async sync(): Promise<void> {
     const { size } = this.#file.stat();

@@ -46,3 +46,16 @@ Deno.test("A crash leaves the same, whatever else is kept of the run before it",
     assertEquals(await simulate(scenario, plan), once, JSON.stringify(plan));
   }
 });
+
+Deno.test("half a line that the disk let nobody cut is cut before another file is named, wherever it is killed", async () => {
+  const scenario = makeScenario(209217);
+  for (let call = 30; call < 60; call++) {
+    for (const moment of ["before", "middle", "after"] as const) {
+      const plan: Plan = {
+        failure: { call: 56, code: "EROFS", forGood: true },
+        crash: { call, moment, power: false, goesOn: false },
+      };
+      assertEquals((await simulate(scenario, plan)).wrong, [], JSON.stringify(plan));
+    }
+  }
+});
