@@ -17,7 +17,6 @@
  */
 
 import type { BatchPool } from "./batch_pool.ts";
-
 import type { EventScan } from "./event_scan.ts";
 import type { Timer } from "./io.ts";
 import { BATCH_BYTES, BATCH_DELAY_MS, BATCH_EVENTS_MAX } from "./limits.ts";
@@ -140,8 +139,8 @@ export class BatchWriter {
   }
 
   /**
-   * Settles when {@linkcode isReady} has become true for a line of so many bytes, though another
-   * reader may have been faster; or after close().
+   * Settles when {@linkcode isReady} may have become true for a line of so many bytes, or after
+   * close(). Ask again then: another reader may have been faster.
    */
   async changed(lineBytes: number): Promise<void> {
     this.#pool.ask();

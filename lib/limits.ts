@@ -267,7 +267,7 @@ export const FILE_READ_BYTES = 64 * 1024;
 export const SECTORS_WRITTEN = 1024;
 /** Keys that are remembered at once, for the same reason. */
 export const KEYS_REMEMBERED = 4096;
-/** Sectors of a generation that `status` reads at once, 1 MiB, for the same reason. */
+/** Sectors of a generation that `status` reads at once, 1 MiB: memory does not grow with it. */
 export const SECTORS_READ = 2048;
 /** Zeros that are written to a new generation at once, bytes, for the same reason. */
 export const ZEROS_BYTES = 1024 * 1024;

@@ -158,7 +158,8 @@ export class ListPass {
     for (;;) {
       while (items.next()) {
         if (!this.#scan(items, intake)) continue;
-        if (!writer.isReady(intake.scan.lineLength)) await intake.room();
+        // Another reader that waited too may have been faster: so until it is true without a wait.
+        while (!writer.isReady(intake.scan.lineLength)) await intake.room();
         intake.put();
         position.meetListed(intake.scan.version);
         this.#items++;

@@ -257,7 +257,8 @@ export class WatchPass {
         case "MODIFIED":
           if (other !== null) readWatchLine(other, bytes, start, end, otherIdentity);
           this.#checkWitness();
-          if (!writer.isReady(scan.lineLength)) {
+          // Another reader that waited too may have been faster: so until it is true without a wait.
+          while (!writer.isReady(scan.lineLength)) {
             await this.#intake.room();
             if (this.#isDiscarded) return { how: "discarded" };
           }

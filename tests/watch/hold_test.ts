@@ -151,3 +151,33 @@ Deno.test("positions that move without lines do not pile up while main is behind
     });
   });
 });
+
+Deno.test("many watches that wait for one buffer get it in turns, lines too long for it among them", async () => {
+  const namespaces = ["a", "b", "c", "d", "e", "f"];
+  const watches = namespaces.map((namespace) => ({
+    namespace,
+    fieldSelector: null,
+    position: null,
+  }));
+  await withServer({}, async (server) => {
+    await withEnd(server.url, { buffers: 1, watches }, async (end) => {
+      await until(() => server.watches.length === namespaces.length && end.isSettled);
+      end.isHolding = true;
+      // Three of 100 kB are more than a buffer takes: a "yes" for one is none for all who wait.
+      for (let round = 0; round < 6; round++) {
+        for (const [index, namespace] of namespaces.entries()) {
+          const bytes = (round + index) % 6 === 0 ? BATCH_BYTES + 5 : 100_000;
+          const message = "x".repeat(bytes);
+          server.store.create(sampleEvent(namespace, `${namespace}${round}`, { message }));
+        }
+        await until(() => end.waiting > 0);
+        end.release();
+        end.isHolding = true;
+      }
+      end.isHolding = false;
+      end.release();
+      await untilMet(end, 36);
+      assertEquals(new Set(end.names).size, 36);
+    });
+  });
+});
