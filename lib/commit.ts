@@ -200,7 +200,7 @@ export class Commit {
     const { lanes, size } = this.appended;
     for (let index = from; index < size; index++) this.#ring.add(lanes, 4 * index);
     this.appended.truncate(from);
-    await this.rhythms.sync.during(() => this.#flushRing());
+    await this.rhythms.sync.during(() => this.#flushRing(Infinity));
   }
 
   /**
@@ -337,8 +337,8 @@ export class Commit {
     this.#checkpointedOffset = offset;
   }
 
-  #flushRing(): Promise<void> {
-    const write = () => this.#ring.writeOut(this.#options.atOnce.sectors);
+  #flushRing(sectorsAtOnce = this.#options.atOnce.sectors): Promise<void> {
+    const write = () => this.#ring.writeOut(sectorsAtOnce);
     return untilItWorks(this.#io, "write the ring", this.abandon, write);
   }
 

@@ -61,8 +61,10 @@ export class Refresh {
 
   /** A known event was met (eight lanes at `keys[at]`): it must outlive the generations that go. */
   async met(commit: Commit, keys: Uint32Array, at: number): Promise<void> {
-    // A pending key comes into the current generation by itself, at the next sync.
-    if (this.#leaving === null || commit.isPending(keys, at)) return;
+    if (this.#leaving === null) return;
+    // A pending key comes into the current generation by itself, at the next sync; unless it came
+    // into one that is leaving, which closed while others of its sync were still remembered.
+    if (commit.isPending(keys, at) && !this.#ring.knows(keys, at)) return;
     if (this.#ring.knows(keys, at, this.#leaving)) return;
     await commit.keep(keys, at);
     this.#kept++;
