@@ -6,8 +6,8 @@
  * without a message: a message wakes the other isolate, and is not even seen by one that is busy,
  * since a read that finds its bytes at once does not let the event loop turn.
  *
- * All buffers taken is the back-pressure: the readers wait. Who has asked for it is told of the next
- * buffer by a message.
+ * All buffers taken is the back-pressure: the readers wait. Who has asked for it is told of the
+ * next buffer by a message.
  *
  *     0             whether the next buffer that is freed is to be told of
  *     4             for each buffer whether it is taken

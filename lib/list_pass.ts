@@ -158,7 +158,7 @@ export class ListPass {
     for (;;) {
       while (items.next()) {
         if (!this.#scan(items, intake)) continue;
-        // Another reader that waited too may have been faster: so until it is true without a wait.
+        // Another reader that waited may have been faster: until it is true without a wait.
         while (!writer.isReady(intake.scan.lineLength)) await intake.room();
         intake.put();
         position.meetListed(intake.scan.version);

@@ -257,7 +257,7 @@ export class WatchPass {
         case "MODIFIED":
           if (other !== null) readWatchLine(other, bytes, start, end, otherIdentity);
           this.#checkWitness();
-          // Another reader that waited too may have been faster: so until it is true without a wait.
+          // Another reader that waited may have been faster: until it is true without a wait.
           while (!writer.isReady(scan.lineLength)) {
             await this.#intake.room();
             if (this.#isDiscarded) return { how: "discarded" };
