@@ -72,6 +72,8 @@ export class ListItems {
   isScanned = false;
   /** metadata.resourceVersion of the list, from when it was read; the server puts it first. */
   resourceVersion: string | null = null;
+  /** metadata.continue, likewise; "" on the last page. */
+  continue: string | null = null;
 
   readonly #window: ByteWindow;
   readonly #itemBytesMax: number;
@@ -159,10 +161,8 @@ export class ListItems {
     if (kind === undefined) throw failure("found no kind");
     if (!this.#fields.has("items")) throw failure("found no items");
     if (this.resourceVersion === null) throw failure("found no metadata.resourceVersion");
-    const metadata = this.#fields.get("metadata");
-    const token = metadata instanceof Map ? metadata.get("continue") ?? "" : "";
-    if (typeof token !== "string") throw failure("found a metadata.continue that is no string");
-    return { resourceVersion: this.resourceVersion, continue: token };
+    if (this.continue === null) throw failure("found a metadata.continue that is no string");
+    return { resourceVersion: this.resourceVersion, continue: this.continue };
   }
 
   /** Goes through what stands between values; false where the bytes end before one begins. */
@@ -284,6 +284,8 @@ export class ListItems {
     if (typeof resourceVersion === "string" && resourceVersion !== "") {
       this.resourceVersion = resourceVersion;
     }
+    const token = value.get("continue") ?? "";
+    if (typeof token === "string") this.continue = token;
   }
 
   #statusText(): string {

@@ -6,6 +6,10 @@
  * failures in a row), the LIST is begun anew. The events of the attempt before were put already;
  * main knows them when they come again. The token that a 410 offers is never used: what it
  * continues with is no longer the same read (apiserver storage/etcd3/errors.go).
+ *
+ * A page names the next one at its beginning, so that one is asked for ahead, over another
+ * connection: the server makes it while this one is read. Once a page failed, none is any more: a
+ * server in trouble gets one request at a time.
  */
 
 import type { Body } from "./answer_body.ts";
@@ -40,6 +44,10 @@ export class ListPass {
   readonly #hooks: ListHooks;
   readonly #outage: Outage;
   readonly #what: string;
+  readonly #intake: Intake;
+  /** The page that was asked for ahead. */
+  #ahead: AskedPage | null = null;
+  #asksAhead = true;
   #isPaged = true;
   #badItems = 0;
   #version: string | null = null;
@@ -51,6 +59,7 @@ export class ListPass {
     this.#hooks = hooks;
     this.#outage = outage;
     this.#what = `LIST ${context.path}`;
+    this.#intake = new Intake(context);
   }
 
   /** Runs until the LIST is complete. @throws Stopped */
@@ -67,6 +76,8 @@ export class ListPass {
         // Pages may never come fast enough for a short history: one answer is one read anyway.
         this.#isPaged = ++restarts < 2;
         if (restarts > 2) await this.#failed(new ApiFailure(error.message));
+      } finally {
+        this.#forgetAhead();
       }
     }
   }
@@ -87,22 +98,27 @@ export class ListPass {
   /** One page, however often it takes. @throws BeginAnew, Stopped */
   async #page(token: string): Promise<ListMetadata> {
     for (let failures = 0;;) {
-      const intake = new Intake(this.#context);
+      const page = this.#asked(token);
       let failure: ApiFailure;
       try {
-        const metadata = await this.#request(token, intake);
+        const metadata = await this.#read(page);
         this.#outage.worked(this.#what);
         return metadata;
       } catch (error) {
         if (this.#context.stop.aborted) throw new Stopped();
-        if (!(error instanceof ApiFailure)) throw error;
-        failure = error;
+        if (error instanceof ApiFailure) failure = error;
+        else if (error instanceof FormatError) failure = new ApiFailure(error.message);
+        else throw error;
+      } finally {
+        page.close();
       }
+      this.#asksAhead = false;
+      this.#forgetAhead();
       const isAboutToken = failure.status === 410 || failure.status === 400;
       if (token !== "" && isAboutToken) throw new BeginAnew(failure.message);
       // A server gives up on a reader that is slow, as we are while the destination is blocked.
-      const isOurFault = failure.status === 0 &&
-        intake.heldMs >= this.#context.times.listSilenceMs;
+      const heldMs = this.#intake.heldMs - page.heldMs;
+      const isOurFault = failure.status === 0 && heldMs >= this.#context.times.listSilenceMs;
       if (!isOurFault) await this.#failed(failure);
       if (!isOurFault && !isPatient(failure)) failures++;
       if (token !== "" && failures >= LIST_PAGE_TRIES) throw new BeginAnew("a page kept failing");
@@ -121,35 +137,35 @@ export class ListPass {
     return this.#outage.failed(this.#what, failure);
   }
 
-  async #request(token: string, intake: Intake): Promise<ListMetadata> {
-    const { client, path, times, stop } = this.#context;
-    const query = selectorQuery(this.#context);
-    // No resourceVersion: with a limit it would mean "exactly this one" (apiserver
-    // storage/interfaces.go), and 0 may be stale.
-    if (this.#isPaged) query.set("limit", `${times.listPageEvents}`);
-    if (token !== "") query.set("continue", token);
-    const controller = new AbortController();
-    const end = () => controller.abort(new Stopped());
-    stop.addEventListener("abort", end);
-    try {
-      const body = await client.open(path, query, controller);
-      this.#context.onConnected();
-      return await this.#read(body, intake, controller);
-    } catch (error) {
-      if (error instanceof FormatError) throw new ApiFailure(error.message);
-      throw error;
-    } finally {
-      stop.removeEventListener("abort", end);
-      controller.abort(new Stopped());
-    }
+  /** The page, asked for now unless that was done ahead. */
+  #asked(token: string): AskedPage {
+    const ahead = this.#ahead;
+    if (ahead?.token !== token) return this.#ask(token);
+    this.#ahead = null;
+    return ahead;
   }
 
-  async #read(
-    body: Body,
-    intake: Intake,
-    controller: AbortController,
-  ): Promise<ListMetadata> {
+  #ask(token: string): AskedPage {
+    return new AskedPage(this.#context, token, this.#isPaged, this.#intake.heldMs);
+  }
+
+  /** Asks for the page behind the one of `token`, once. */
+  #askAhead(token: string, next: string): void {
+    if (!this.#asksAhead || next === "" || next === token) return;
+    this.#ahead ??= this.#ask(next);
+  }
+
+  #forgetAhead(): void {
+    this.#ahead?.close();
+    this.#ahead = null;
+  }
+
+  /** Reads a page to its end. @throws ApiFailure, FormatError, BeginAnew; the abort's reason */
+  async #read({ token, body: asked, controller }: AskedPage): Promise<ListMetadata> {
     const { writer, position, identity, times, pulse } = this.#context;
+    const intake = this.#intake;
+    const body = await asked;
+    this.#context.onConnected();
     const items = new ListItems(
       times.lineBytesMax,
       (bytes, start) => intake.scan.scanFirst(bytes, start, identity),
@@ -157,7 +173,7 @@ export class ListPass {
     const pace = new Pace(this.#context, controller);
     for (;;) {
       while (items.next()) {
-        if (!this.#scan(items, intake)) continue;
+        if (!this.#scan(items)) continue;
         // Another reader that waited may have been faster: until it is true without a wait.
         while (!writer.isReady(intake.scan.lineLength)) await intake.room();
         intake.put();
@@ -165,6 +181,7 @@ export class ListPass {
         this.#items++;
       }
       if (items.resourceVersion !== null) this.#meetVersion(items.resourceVersion);
+      if (items.continue !== null) this.#askAhead(token, items.continue);
       writer.offer();
       const bytes = await pace.during(body.read(items.room()));
       if (bytes === null) return items.finish();
@@ -174,8 +191,9 @@ export class ListPass {
   }
 
   /** Scans an item; false where it is no event and was left out. @throws ApiFailure */
-  #scan(items: ListItems, intake: Intake): boolean {
+  #scan(items: ListItems): boolean {
     const { identity, log, times } = this.#context;
+    const intake = this.#intake;
     const { bytes, start, end, tooLong, isScanned } = items;
     const reason = tooLong !== null
       ? `longer than ${times.lineBytesMax} bytes`
@@ -201,6 +219,39 @@ export class ListPass {
     } else if (this.#version !== version) {
       throw new BeginAnew(`a page is of ${version}, the first one of ${this.#version}`);
     }
+  }
+}
+
+/** A page on its way, to be read when the one before it was. */
+class AskedPage {
+  readonly token: string;
+  /** What the intake had been held when it was asked for, ms. */
+  readonly heldMs: number;
+  readonly controller = new AbortController();
+  readonly body: Promise<Body>;
+  readonly #stop: AbortSignal;
+  readonly #end = () => this.controller.abort(new Stopped());
+
+  constructor(context: WatchContext, token: string, isPaged: boolean, heldMs: number) {
+    const { client, path, times, stop } = context;
+    this.token = token;
+    this.heldMs = heldMs;
+    this.#stop = stop;
+    stop.addEventListener("abort", this.#end);
+    const query = selectorQuery(context);
+    // No resourceVersion: with a limit it would mean "exactly this one" (apiserver
+    // storage/interfaces.go), and 0 may be stale.
+    if (isPaged) query.set("limit", `${times.listPageEvents}`);
+    if (token !== "") query.set("continue", token);
+    this.body = client.open(path, query, this.controller);
+    // Why it failed is asked when it is its turn.
+    this.body.catch(() => {});
+  }
+
+  /** Nothing more of it is wanted. */
+  close(): void {
+    this.#stop.removeEventListener("abort", this.#end);
+    this.#end();
   }
 }
 

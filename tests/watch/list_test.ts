@@ -150,7 +150,20 @@ Deno.test("a page that falls silent is given up and asked for again (fault 18)",
   await withSeven([{ match: { verb: "list" }, action }], {}, async (end, server) => {
     await until(() => end.isSettled);
     assertEquals(end.logged("less than 1 byte(s) came in 0.5 s").length, 1);
-    assertEquals(lists(server), ["1/3", "1/3", "2/3", "3/3"]);
+    assertEquals(lists(server), ["1/3", "2/3", "1/3", "2/3", "3/3"]);
+  });
+});
+
+Deno.test("the next page is asked for while this one is read, but no more once a page failed", async () => {
+  const action: FaultAction = { cut: { bytes: 300, how: "silence" } };
+  const faults = [1, 2].map((page) => ({ match: { verb: "list" as const, page }, action }));
+  // The page 2 that was asked for ahead is forgotten, and with it the fault of the first one.
+  faults.push(faults[1]!);
+  await withSeven(faults, {}, async (end, server) => {
+    await until(() => end.isSettled);
+    assertEquals([...new Set(end.names)], SEVEN);
+    assertEquals(lists(server), ["1/3", "2/3", "1/3", "2/3", "2/3", "3/3"]);
+    assertEquals(end.logged("came in 0.5 s").length, 2);
   });
 });
 
