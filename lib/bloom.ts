@@ -33,7 +33,8 @@ export const PROBES_MAX = 64;
 /**
  * The sector of a key, and its bits there.
  *
- * @param bits receives the bit numbers in the sector, the first `count` of them, or one more
+ * @param bits receives the bit numbers in the sector, the first `count` of them, or one more; with
+ * a count of 0 the sector alone is wanted
  * @param seed four lanes that differ in each generation, so that an unlucky key is lucky in the
  * next
  * @returns the sector's number
@@ -54,7 +55,7 @@ export function probe(
   let sector = 0;
   // Two numbers are thrown away: a key is well mixed, but its exclusive or with the seed may not
   // be.
-  for (let round = -3, filled = 0; filled < count; round++) {
+  for (let round = -3, filled = 0; round < 0 || filled < count; round++) {
     const out = (a + b + d) | 0;
     d = (d + 1) | 0;
     a = b ^ (b >>> 9);

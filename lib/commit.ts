@@ -177,8 +177,8 @@ export class Commit {
   }
 
   /**
-   * Most new lines that may go into a pipe now: their keys must find a place in the ring without a
-   * wait, or a stop meanwhile would write them again. At 0, startGeneration() comes first.
+   * Most new keys that find a place in the ring without a wait: no more lines may go into a pipe,
+   * or a stop meanwhile would write them again. At 0, startGeneration() comes first.
    */
   get room(): number {
     return this.#ring.needsGeneration(true) ? 0 : this.#ring.room;
@@ -307,10 +307,11 @@ export class Commit {
   }
 
   async #remember(lanes: Uint32Array, count: number): Promise<void> {
-    for (let index = 0; index < count; index++) {
-      if ((index + 1) % this.#options.atOnce.keys === 0) await this.#io.sleep(0);
-      if (this.#ring.needsGeneration(true)) await this.startGeneration(true);
-      this.#ring.add(lanes, 4 * index);
+    for (let index = 0; index < count;) {
+      if (this.room === 0) await this.startGeneration(true);
+      const end = Math.min(count, index + this.#options.atOnce.keys, index + this.room);
+      while (index < end) this.#ring.add(lanes, 4 * index++);
+      if (index < count) await this.#io.sleep(0);
     }
   }
 
@@ -337,9 +338,8 @@ export class Commit {
     this.#checkpointedOffset = offset;
   }
 
-  #flushRing(sectorsAtOnce = this.#options.atOnce.sectors): Promise<void> {
-    const write = () => this.#ring.writeOut(sectorsAtOnce);
-    return untilItWorks(this.#io, "write the ring", this.abandon, write);
+  #flushRing(most = this.#options.atOnce.sectors): Promise<void> {
+    return untilItWorks(this.#io, "write the ring", this.abandon, () => this.#ring.writeOut(most));
   }
 
   /**

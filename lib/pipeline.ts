@@ -11,9 +11,11 @@ import type { FileDestination } from "./file_destination.ts";
 import type { Io } from "./io.ts";
 import { LineKeys } from "./line_keys.ts";
 import { log } from "./log.ts";
+import { KEYS_EXPECTED } from "./limits.ts";
 import { PIPE_BUF, type PipeDestination } from "./pipe_destination.ts";
 import { type IdentityMode, KEY_LANES, LANES_OF } from "./protocol.ts";
 import type { Refresh } from "./refresh.ts";
+import type { Ring } from "./ring.ts";
 import { Abandoned, Trouble } from "./trouble.ts";
 import { noFailures, type WriteFailure, writeFailureOf } from "./write_failure.ts";
 
@@ -52,13 +54,15 @@ export class Pipeline {
   /** Called once a batch with the last line of it that was written. */
   onWritten: ((line: Uint8Array) => void) | null = null;
   readonly #io: Io;
+  readonly #ring: Ring;
   readonly #commit: Commit;
   readonly #refresh: Refresh;
   readonly #lanes: number;
   #progressMs = 0;
 
-  constructor(io: Io, commit: Commit, refresh: Refresh, identity: IdentityMode) {
+  constructor(io: Io, ring: Ring, commit: Commit, refresh: Refresh, identity: IdentityMode) {
     this.#io = io;
+    this.#ring = ring;
     this.#commit = commit;
     this.#refresh = refresh;
     this.#lanes = LANES_OF[identity];
@@ -81,7 +85,7 @@ export class Pipeline {
     for (let index = 0; index < batch.count;) {
       while (!this.#commit.isReady) await this.#commit.ready();
       const at = index * KEY_LANES;
-      if (this.#commit.knows(batch.keys, at)) {
+      if (this.#knows(batch, index)) {
         if (this.#refresh.isOn) await this.#refresh.met(this.#commit, batch.keys, at);
         this.#say("Known", batch, index);
         this.counts.met++;
@@ -168,9 +172,17 @@ export class Pipeline {
     } while (
       index < batch.count && index - first < most.lines &&
       batch.end(index) - start <= most.bytes &&
-      !this.#commit.knows(batch.keys, index * KEY_LANES)
+      !this.#knows(batch, index)
     );
     return index;
+  }
+
+  /** Whether an event is known; those behind it will be looked up soon. */
+  #knows({ count, keys }: EventBatch, index: number): boolean {
+    if (index % KEYS_EXPECTED === 0) {
+      this.#ring.expect(keys, index * KEY_LANES, Math.min(KEYS_EXPECTED, count - index));
+    }
+    return this.#commit.knows(keys, index * KEY_LANES);
   }
 
   #failed(error: unknown): void {

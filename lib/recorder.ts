@@ -109,7 +109,7 @@ export class Recorder {
     this.recovered = parts.recovered;
     this.positions = parts.positions;
     const { identity } = options.settings;
-    this.#pipeline = new Pipeline(io, parts.commit, parts.refresh, identity);
+    this.#pipeline = new Pipeline(io, parts.ring, parts.commit, parts.refresh, identity);
     this.#metMs = this.#beganMs = io.monotonicMs();
   }
 

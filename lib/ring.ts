@@ -17,7 +17,7 @@ import { IDENTITY_VERSION } from "./identity.ts";
 import type { Io } from "./io.ts";
 import { log } from "./log.ts";
 import { pathIn } from "./paths.ts";
-import { type IdentityMode, LANES_OF } from "./protocol.ts";
+import { type IdentityMode, KEY_LANES, LANES_OF } from "./protocol.ts";
 
 /** Settings of the ring; units in the names. */
 export interface RingOptions {
@@ -116,6 +116,14 @@ export class Ring {
       if (generation.mayContain(keys, at + LANES_OF[generation.header.identityMode])) return true;
     }
     return false;
+  }
+
+  /** `count` keys, eight lanes each from `keys[at]` on, are about to be looked up. */
+  expect(keys: Uint32Array, at: number, count: number): void {
+    for (const generation of this.#generations) {
+      const { identityMode } = generation.header;
+      generation.expect(keys, at + LANES_OF[identityMode], KEY_LANES, count);
+    }
   }
 
   /**

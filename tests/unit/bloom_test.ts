@@ -73,3 +73,19 @@ Deno.test("probe() draws bits of a key that are far from each other and from tho
   }
   assertEquals(patterns.size, 20_000);
 });
+
+Deno.test("probe() finds the same sector and bits, however many of the bits are asked for", () => {
+  const next = randomUint32(testSeed());
+  const shape = shapeFor(100_000, 1e-10);
+  const lanes = Uint32Array.from({ length: 4 }, next);
+  const all = new Uint16Array(PROBES_MAX + 1);
+  const some = new Uint16Array(PROBES_MAX + 1);
+  for (let round = 0; round < 1000; round++) {
+    const key = Uint32Array.from({ length: 4 }, next);
+    const sector = probe(shape, lanes, key, 0, all);
+    for (const count of [0, 1, 4, shape.probes - 1]) {
+      assertEquals(probe(shape, lanes, key, 0, some, count), sector);
+      assertEquals(some.slice(0, count), all.slice(0, count));
+    }
+  }
+});

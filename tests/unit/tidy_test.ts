@@ -151,7 +151,7 @@ const NO_LIMITS: Record<string, string[]> = {
   "bloom.ts": ["SECTOR_BYTES", "SECTOR_HEAD_BYTES", "SECTOR_BITS", "PROBES_MAX"],
   "checkpoint.ts": ["CHECKPOINT_FORMAT", "SLOT_BYTES", "HEAD_BYTES"],
   "file_destination.ts": ["TAIL_HASH_BYTES"],
-  "generation.ts": ["FIRST_PROBES"],
+  "generation.ts": ["CACHE_LINE_BYTES", "FIRST_PROBES"],
   "generation_format.ts": ["GENERATION_FORMAT", "SLOT_BYTES", "SLOT_OFFSETS", "SECTORS_OFFSET"],
   "identity.ts": ["IDENTITY_VERSION"],
   "protocol.ts": ["KEY_LANES"],
