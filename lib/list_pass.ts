@@ -14,6 +14,7 @@
 
 import type { Body } from "./answer_body.ts";
 import { ApiFailure } from "./api_failure.ts";
+import type { Timer } from "./io.ts";
 import { excerpt, FormatError } from "./json_bytes.ts";
 import { LIST_BAD_ITEM_TRIES, LIST_PAGE_TRIES } from "./limits.ts";
 import { ListItems, type ListMetadata } from "./list_items.ts";
@@ -171,22 +172,26 @@ export class ListPass {
       (bytes, start) => intake.scan.scanFirst(bytes, start, identity),
     );
     const pace = new Pace(this.#context, controller);
-    for (;;) {
-      while (items.next()) {
-        if (!this.#scan(items)) continue;
-        // Another reader that waited may have been faster: until it is true without a wait.
-        while (!writer.isReady(intake.scan.lineLength)) await intake.room();
-        intake.put();
-        position.meetListed(intake.scan.version);
-        this.#items++;
+    try {
+      for (;;) {
+        while (items.next()) {
+          if (!this.#scan(items)) continue;
+          // Another reader that waited may have been faster: until it is true without a wait.
+          while (!writer.isReady(intake.scan.lineLength)) await intake.room();
+          intake.put();
+          position.meetListed(intake.scan.version);
+          this.#items++;
+        }
+        if (items.resourceVersion !== null) this.#meetVersion(items.resourceVersion);
+        if (items.continue !== null) this.#askAhead(token, items.continue);
+        writer.offer();
+        const bytes = await pace.during(body.read(items.room()));
+        if (bytes === null) return items.finish();
+        pulse.listRead(bytes.length);
+        items.fill(bytes);
       }
-      if (items.resourceVersion !== null) this.#meetVersion(items.resourceVersion);
-      if (items.continue !== null) this.#askAhead(token, items.continue);
-      writer.offer();
-      const bytes = await pace.during(body.read(items.room()));
-      if (bytes === null) return items.finish();
-      pulse.listRead(bytes.length);
-      items.fill(bytes);
+    } finally {
+      pace.end();
     }
   }
 
@@ -255,37 +260,60 @@ class AskedPage {
   }
 }
 
-/** Sees that a page comes fast enough. The time in which we do not read does not count. */
+/**
+ * Sees that a page comes fast enough. The time in which we do not read does not count. It is looked
+ * at ten times in the time that is given: a timer for each read costs as much as some events.
+ */
 class Pace {
   readonly #context: WatchContext;
   readonly #controller: AbortController;
+  readonly #timer: Timer;
+  /** What was left at the end of the last read of the time in which enough must come. */
   #leftMs: number;
+  /** When the read that is under way began. */
+  #sinceMs: number | null = null;
   #bytes = 0;
 
   constructor(context: WatchContext, controller: AbortController) {
+    const { listSilenceMs } = context.times;
     this.#context = context;
     this.#controller = controller;
-    this.#leftMs = context.times.listSilenceMs;
+    this.#leftMs = listSilenceMs;
+    this.#timer = setInterval(() => this.#look(), listSilenceMs / 10);
   }
 
   /** The result of a read, which is aborted where too little came for too long. */
   async during(read: ReturnType<Body["read"]>): ReturnType<Body["read"]> {
-    const { clock, times: { listSilenceMs, listSilenceBytes } } = this.#context;
-    const since = clock.nowMs();
-    const timer = setTimeout(() => {
-      const text = `less than ${listSilenceBytes} byte(s) came in ${listSilenceMs / 1000} s`;
-      this.#controller.abort(new ApiFailure(text));
-    }, this.#leftMs);
+    const { listSilenceMs, listSilenceBytes } = this.#context.times;
+    this.#sinceMs = this.#context.clock.nowMs();
     try {
       const bytes = await read;
       this.#bytes += bytes?.length ?? 0;
       return bytes;
     } finally {
-      clearTimeout(timer);
       const isFast = this.#bytes >= listSilenceBytes;
       if (isFast) this.#bytes = 0;
-      this.#leftMs = isFast ? listSilenceMs : this.#leftMs - (clock.nowMs() - since);
+      this.#leftMs = isFast ? listSilenceMs : this.#waitMs;
+      this.#sinceMs = null;
     }
+  }
+
+  /** No more reads. */
+  end(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** How long more bytes may be waited for. */
+  get #waitMs(): number {
+    const waitedMs = this.#sinceMs === null ? 0 : this.#context.clock.nowMs() - this.#sinceMs;
+    return this.#leftMs - waitedMs;
+  }
+
+  #look(): void {
+    if (this.#sinceMs === null || this.#waitMs > 0) return;
+    const { listSilenceMs, listSilenceBytes } = this.#context.times;
+    const text = `less than ${listSilenceBytes} byte(s) came in ${listSilenceMs / 1000} s`;
+    this.#controller.abort(new ApiFailure(text));
   }
 }
 
