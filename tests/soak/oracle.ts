@@ -194,10 +194,18 @@ export class Oracle {
     if (isHidden) return { excuse: "hidden by a restore" };
     const taken = rewinds.find(({ logLength, to }) => logLength > index && revision > to);
     const untilMs = taken?.atMs ?? Infinity;
-    const behind = asked.findIndex((one) =>
-      one.request.verb === "watch" && one.atMs > since && one.atMs < untilMs &&
-      one.from >= revision && this.#record.logOf(one).status === 200
+    const concerns = ({ request, atMs }: Asked) =>
+      request.verb === "watch" && atMs > since && atMs < untilMs;
+    const isBehind = (one: Asked) =>
+      concerns(one) && one.from >= revision && this.#record.logOf(one).status === 200;
+    const first = asked.findIndex(isBehind);
+    // A program that was killed goes on where its checkpoint says, and that may be before what it
+    // had come past: then the last time that it came past it is what counts.
+    const life = first < 0 ? undefined : this.#lifeAt(asked[first]!.atMs);
+    const anew = asked.findLastIndex((one) =>
+      concerns(one) && one.from < revision && this.#lifeAt(one.atMs) !== life
     );
+    const behind = anew < first ? first : asked.findIndex((one, at) => at > anew && isBehind(one));
     if (behind < 0) {
       return taken === undefined
         ? "no watch began behind it"

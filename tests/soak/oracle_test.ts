@@ -5,7 +5,7 @@ import { statusAnswer } from "../fake/faults.ts";
 import type { FakeApiServer } from "../fake/server.ts";
 import { until, withServer } from "../fake/testing.ts";
 import { Ledger } from "./ledger.ts";
-import { Oracle, type Verdict } from "./oracle.ts";
+import { Oracle, type Span, type Verdict } from "./oracle.ts";
 import { ServerRecord } from "./record.ts";
 
 /** Long enough for whatever was shown to be written, ms. */
@@ -14,13 +14,23 @@ const LIFE_MS = 60_000;
 /** A server with an event that a program was shown, and a second state of it. */
 function oracleTest(
   name: string,
-  body: (server: FakeApiServer, judge: (ledger?: Ledger) => Verdict) => Promise<void>,
+  body: (
+    server: FakeApiServer,
+    judge: (ledger?: Ledger) => Verdict,
+    kill: () => void,
+  ) => Promise<void>,
 ): void {
   Deno.test(`oracle: ${name}`, () =>
     withServer({}, async (server) => {
       const record = new ServerRecord(server);
-      const lives = [{ fromMs: 0, toMs: performance.now() + LIFE_MS }];
-      await body(server, (ledger = new Ledger()) => new Oracle(record, lives, []).judge(ledger));
+      const lives: Span[] = [{ fromMs: 0, toMs: performance.now() + LIFE_MS }];
+      const kill = () => {
+        const nowMs = performance.now();
+        lives.at(-1)!.toMs = nowMs;
+        lives.push({ fromMs: nowMs, toMs: nowMs + LIFE_MS });
+      };
+      const judge = (ledger = new Ledger()) => new Oracle(record, lives, []).judge(ledger);
+      await body(server, judge, kill);
     }));
 }
 
@@ -83,6 +93,34 @@ oracleTest("a watch that begins behind a state must have been refused", async (s
   again();
   assertEquals([...excused], [["not shown by any watch", 1]]);
   assertEquals(stillLost, 1, "a was skipped before any refusal");
+});
+
+oracleTest("a program that was killed may go back before what it had come past", async (
+  server,
+  judge,
+  kill,
+) => {
+  const before = server.store.revision;
+  server.store.create(sampleEvent("default", "a"));
+  server.store.delete("default", "a");
+  // It holds a back, since its destination has no name, and comes past it.
+  (await watch(server, before, 2))();
+  (await watch(server, server.store.revision, 0))();
+  assertEquals(judge().lost, 1);
+  kill();
+  (await watch(server, before, 2))();
+  (await watch(server, server.store.revision, 0))();
+  assertEquals(judge().lost, 1, "it was shown again");
+  kill();
+  server.store.compact();
+  (await watch(server, before, 1))();
+  const end = await watch(server, server.store.revision, 0);
+  const { excused, lost } = judge();
+  end();
+  assertEquals({ lost, excused: [...excused] }, {
+    lost: 0,
+    excused: [["not shown by any watch", 1]],
+  });
 });
 
 oracleTest("a refusal by status 410 counts as well", async (server, judge) => {
