@@ -5,6 +5,7 @@
 
 import { type Checkpoint, readSlots, type WatchState } from "../../lib/checkpoint.ts";
 import type { Commit } from "../../lib/commit.ts";
+import type { CommitOptions } from "../../lib/commit_options.ts";
 import type { Io, IoFile } from "../../lib/io.ts";
 import { LineKeys } from "../../lib/line_keys.ts";
 import type { EventBatch } from "../../lib/pipeline.ts";
@@ -97,6 +98,7 @@ export interface RigOptions {
   batchDurationSec?: number;
   syncIntervalMs?: number;
   identity?: IdentityMode;
+  atOnce?: CommitOptions["atOnce"];
   /** Names of the watches; one of all namespaces where it is not given. */
   watches?: Omit<WatchState, "position">[];
 }
@@ -143,6 +145,7 @@ export class Rig {
         identity: options.identity ?? "content",
         syncIntervalMs: options.syncIntervalMs ?? 5,
       },
+      ...(options.atOnce !== undefined && { atOnce: options.atOnce }),
       watches: options.watches ?? [ALL_NAMESPACES],
       pid: Deno.pid,
       askForList: (request) => requests.push(request),
