@@ -135,7 +135,9 @@ export class Ring {
   needsGeneration(byAge: boolean): boolean {
     const current = this.#current();
     if (current === undefined || current.keys >= current.header.capacity) return true;
-    if (!byAge) return false;
+    // An empty one holds nothing that could be old. On a very slow disk it is old when it is made,
+    // and one would follow the other for ever.
+    if (!byAge || current.keys === 0) return false;
     const durationMs = this.#options.batchDurationSec * 1000;
     const ageMs = this.#io.nowMs() - current.header.createdMs;
     // A clock that was far ahead when the generation was made must not keep it open for years.

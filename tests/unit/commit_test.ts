@@ -278,6 +278,23 @@ Deno.test("FILTER_CAPACITY=500 and 10,000 events lose none and repeat none after
   });
 });
 
+Deno.test("A disk on which a generation is too old once it is made stops neither files nor pipes", async () => {
+  await withTempFolder(async (folder) => {
+    let ms = 1_800_000_000_000;
+    const io = { ...realIo, nowMs: () => ms += 2000 };
+    const rig = await Rig.start(folder, { io, batchDurationSec: 1, syncIntervalMs: 60_000 });
+    await rig.feed(many(3));
+    await rig.commit.sync();
+    assertEquals(rig.ring.keys, 3);
+    assert(rig.ring.generations.length <= 4);
+    await rig.commit.startGeneration(true);
+    assertGreater(rig.commit.room, 0, "what a pipe waits for");
+    await rig.feed(many(3));
+    await rig.stop();
+    assertEquals(linesOf(`${folder}/events.jsonl`), many(3));
+  });
+});
+
 Deno.test("An event met again while its key, remembered a moment ago, is leaving: it stays known", async () => {
   await withTempFolder(async (folder) => {
     let pieces = 0;
