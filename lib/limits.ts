@@ -162,6 +162,12 @@ export const LIST_SILENCE_MS = 60_000;
 /** See {@linkcode LIST_SILENCE_MS}. */
 export const LIST_SILENCE_BYTES = 16 * 1024;
 
+/**
+ * A page of a LIST that was asked for ahead may wait so long, ms, until the page before it was
+ * dealt with; then it is asked for anew. kube-apiserver ends a request after a minute.
+ */
+export const LIST_AHEAD_MS = 10_000;
+
 /** Failures of a LIST page before the LIST is begun anew: its continue token may be at fault. */
 export const LIST_PAGE_TRIES = 3;
 

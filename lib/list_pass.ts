@@ -138,12 +138,15 @@ export class ListPass {
     return this.#outage.failed(this.#what, failure);
   }
 
-  /** The page, asked for now unless that was done ahead. */
+  /** The page, asked for now unless that was done ahead, a short while ago. */
   #asked(token: string): AskedPage {
     const ahead = this.#ahead;
-    if (ahead?.token !== token) return this.#ask(token);
-    this.#ahead = null;
-    return ahead;
+    if (ahead?.token === token && ahead.ageMs <= this.#context.times.listAheadMs) {
+      this.#ahead = null;
+      return ahead;
+    }
+    this.#forgetAhead();
+    return this.#ask(token);
   }
 
   #ask(token: string): AskedPage {
@@ -234,14 +237,16 @@ class AskedPage {
   readonly heldMs: number;
   readonly controller = new AbortController();
   readonly body: Promise<Body>;
-  readonly #stop: AbortSignal;
+  readonly #context: WatchContext;
+  readonly #askedMs: number;
   readonly #end = () => this.controller.abort(new Stopped());
 
   constructor(context: WatchContext, token: string, isPaged: boolean, heldMs: number) {
-    const { client, path, times, stop } = context;
+    const { client, clock, path, times, stop } = context;
     this.token = token;
     this.heldMs = heldMs;
-    this.#stop = stop;
+    this.#context = context;
+    this.#askedMs = clock.nowMs();
     stop.addEventListener("abort", this.#end);
     const query = selectorQuery(context);
     // No resourceVersion: with a limit it would mean "exactly this one" (apiserver
@@ -253,9 +258,14 @@ class AskedPage {
     this.body.catch(() => {});
   }
 
+  /** Since it was asked for, ms. */
+  get ageMs(): number {
+    return this.#context.clock.nowMs() - this.#askedMs;
+  }
+
   /** Nothing more of it is wanted. */
   close(): void {
-    this.#stop.removeEventListener("abort", this.#end);
+    this.#context.stop.removeEventListener("abort", this.#end);
     this.#end();
   }
 }

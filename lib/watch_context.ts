@@ -12,6 +12,7 @@ import {
   CREDENTIALS_HURRY_MS,
   LINE_BYTES_MAX,
   LIST_AGE_MAX_MS,
+  LIST_AHEAD_MS,
   LIST_INTERVAL_MS,
   LIST_PAGE_EVENTS,
   LIST_SILENCE_BYTES,
@@ -38,6 +39,7 @@ export interface WatchTimes {
   lineBytesMax: number;
   listAgeMaxMs: number;
   listIntervalMs: number;
+  listAheadMs: number;
   listPageEvents: number;
   listSilenceBytes: number;
   listSilenceMs: number;
@@ -56,6 +58,7 @@ export const WATCH_TIMES: Readonly<WatchTimes> = {
   lineBytesMax: LINE_BYTES_MAX,
   listAgeMaxMs: LIST_AGE_MAX_MS,
   listIntervalMs: LIST_INTERVAL_MS,
+  listAheadMs: LIST_AHEAD_MS,
   listPageEvents: LIST_PAGE_EVENTS,
   listSilenceBytes: LIST_SILENCE_BYTES,
   listSilenceMs: LIST_SILENCE_MS,

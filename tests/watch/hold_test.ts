@@ -91,6 +91,29 @@ Deno.test("a LIST held back, and cut for it, is asked for again and is no failur
   });
 });
 
+Deno.test("a page asked for ahead that waited for long, since main took no more, is asked for anew", async () => {
+  await withServer({}, async (server) => {
+    createBig(server, 400);
+    const times = { listPageEvents: 200, listAheadMs: 100 };
+    await withEnd(server.url, { times }, async (end) => {
+      end.isHolding = true;
+      const pages = () =>
+        server.log.filter(({ request }) => request.verb === "list").map(({ request }) =>
+          request.page
+        );
+      await until(() => pages().length === 2);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      assertEquals(end.isSettled, false);
+      end.release();
+      await until(() => end.isSettled, 20_000);
+      assertEquals(new Set(end.names).size, 400);
+      assertEquals(end.names.length, 400);
+      assertEquals(pages(), [1, 2, 2]);
+      assertEquals(end.logged("LIST /api/v1/events failed"), []);
+    });
+  });
+});
+
 Deno.test("a line longer than a buffer of the pool travels alone, in its place", async () => {
   await withServer({}, async (server) => {
     await withEnd(server.url, { buffers: 2 }, async (end) => {
