@@ -162,12 +162,11 @@ async function open(
     return await Deno.connectTls({ ...to, ...tls, cert, key });
   }
   const conn = await Deno.connect(to);
-  // Without this the request waits for the server's acknowledgement of the handshake's end, which
-  // comes 40 ms late on Linux. What connectTls() opens cannot be told so.
-  conn.setNoDelay(true);
-  if (!isSecure) return conn;
   try {
-    return await Deno.startTls(conn, { ...tls, hostname: to.hostname });
+    // Without this the request waits for the server's acknowledgement of the handshake's end, which
+    // comes 40 ms late on Linux. What connectTls() opens cannot be told so.
+    conn.setNoDelay(true);
+    return isSecure ? await Deno.startTls(conn, { ...tls, hostname: to.hostname }) : conn;
   } catch (error) {
     closeQuietly(conn);
     throw error;
