@@ -199,13 +199,8 @@ export class Oracle {
     const isBehind = (one: Asked) =>
       concerns(one) && one.from >= revision && this.#record.logOf(one).status === 200;
     const first = asked.findIndex(isBehind);
-    // A program that was killed goes on where its checkpoint says, and that may be before what it
-    // had come past: then the last time that it came past it is what counts.
-    const life = first < 0 ? undefined : this.#lifeAt(asked[first]!.atMs);
-    const anew = asked.findLastIndex((one) =>
-      concerns(one) && one.from < revision && this.#lifeAt(one.atMs) !== life
-    );
-    const behind = anew < first ? first : asked.findIndex((one, at) => at > anew && isBehind(one));
+    const anew = first < 0 ? -1 : this.#beganAnew(entry, asked[first]!, concerns);
+    const behind = anew < 0 ? first : asked.findIndex((one, at) => at > anew && isBehind(one));
     if (behind < 0) {
       return taken === undefined
         ? "no watch began behind it"
@@ -214,6 +209,26 @@ export class Oracle {
     return this.#wasRefused(behind, revision)
       ? { excuse: "not shown by any watch" }
       : `a watch began behind it without a refusal, at ${ago(asked[behind]!.atMs)}`;
+  }
+
+  /**
+   * A program that had been shown an entry, and come past it, was killed before it was written: it
+   * goes on where its checkpoint says, before the entry. The last time that it did so, as an index;
+   * -1 = never.
+   */
+  #beganAnew(
+    entry: StoredRevision,
+    past: Asked,
+    concerns: (asked: Asked) => boolean,
+  ): number {
+    const life = this.#lifeAt(past.atMs);
+    const hadIt = this.#shown.get(entry)?.some(({ atMs }) =>
+      atMs < past.atMs && this.#lifeAt(atMs) === life
+    );
+    if (hadIt !== true) return -1;
+    return this.#record.asked.findLastIndex((one) =>
+      concerns(one) && one.from < entry.revision && this.#lifeAt(one.atMs) !== life
+    );
   }
 
   /** Whether the watches before this one, back to one that got on, had a reason to skip. */
@@ -240,12 +255,25 @@ export class Oracle {
     if (life === undefined || isAltered) return false;
     if (by.request.verb === "watch" && index < (this.#readBefore.get(by) ?? 0)) return true;
     if (by.request.verb === "list") {
-      // The page was read to its end, as what comes behind it was asked for.
-      const isRead = by.token === null || this.#tokens.has(by.token);
-      return isRead && !by.isFaulty && log.status === 200 && log.ended === "complete" &&
-        this.#free(atMs, life.toMs) > WRITTEN_MS;
+      return this.#isWholeList(by) && this.#free(atMs, life.toMs) > WRITTEN_MS;
     }
     return log.events >= index && this.#free(atMs, Math.min(by.endMs, life.toMs)) > WRITTEN_MS;
+  }
+
+  /** Whether a page of a LIST was read to its end, and those before it, whose tokens led there. */
+  #isWholeList(page: Asked): boolean {
+    const { asked } = this.#record;
+    for (let one: Asked | undefined = page;;) {
+      const { status, ended } = this.#record.logOf(one);
+      if (one.isFaulty || status !== 200 || ended !== "complete") return false;
+      // What comes behind it was asked for, at least when its beginning was read.
+      if (one.token !== null && !this.#tokens.has(one.token)) return false;
+      const token: string = one.request.query.get("continue") ?? "";
+      if (token === "") return true;
+      const { atMs }: Asked = one;
+      one = asked.findLast((before) => before.token === token && before.atMs < atMs);
+      if (one === undefined) return false;
+    }
   }
 
   /** Time without what held the program up, ms. */

@@ -123,6 +123,48 @@ oracleTest("a program that was killed may go back before what it had come past",
   });
 });
 
+oracleTest("what was skipped before a program was killed is lost, whatever came later", async (
+  server,
+  judge,
+  kill,
+) => {
+  const before = server.store.revision;
+  server.store.create(sampleEvent("default", "a"));
+  server.store.delete("default", "a");
+  (await watch(server, server.store.revision, 0))();
+  kill();
+  server.store.compact();
+  (await watch(server, before, 1))();
+  const end = await watch(server, server.store.revision, 0);
+  const { lost } = judge();
+  end();
+  assertEquals(lost, 1);
+});
+
+oracleTest("what a page of a LIST showed was read if the pages before it were", async (
+  server,
+  judge,
+) => {
+  for (const name of ["a", "b"]) server.store.create(sampleEvent("default", name));
+  const list = async (token: string) => {
+    const query = `limit=1${token === "" ? "" : `&continue=${encodeURIComponent(token)}`}`;
+    const response = await fetch(`${server.url}/api/v1/events?${query}`);
+    const text = await response.text().catch(() => "");
+    await until(() => server.log.at(-1)!.ended !== "open");
+    return /"continue":"([^"]+)"/.exec(text)?.[1] ?? "";
+  };
+  const token = await list("");
+  server.faults.push({ match: { verb: "list" }, action: { cut: { bytes: 300, how: "reset" } } });
+  await list("");
+  await list(token); // Asked for ahead, and forgotten since the page before it was cut.
+  for (const name of ["a", "b"]) server.store.delete("default", name);
+  const end = await watch(server, server.store.revision, 0);
+  const { wrong } = judge();
+  end();
+  assertMatch(wrong[0]!, /shown by list.*"a"/);
+  assertMatch(wrong[1]!, /began behind it without a refusal.*"b"/);
+});
+
 oracleTest("a refusal by status 410 counts as well", async (server, judge) => {
   const before = server.store.revision;
   server.store.create(sampleEvent("default", "a"));
