@@ -3,17 +3,26 @@
 import { compiledBinary } from "../tests/support/binary.ts";
 import { emptyProgramMb } from "./bare.ts";
 import { timed } from "./process.ts";
-import type { Row } from "./report.ts";
+import { median, type Row } from "./report.ts";
 import type { Rig } from "./rig.ts";
 
 /** Peaks while few, many and very many events stream. */
-export async function memory(rig: Rig, counts: readonly number[]): Promise<Row[]> {
+export async function memory(
+  rig: Rig,
+  rounds: number,
+  counts: readonly number[],
+): Promise<Row[]> {
   const empty = await emptyProgramMb(rig);
   const rows: Row[] = [];
-  const peaks: number[] = [];
-  for (const events of counts) {
-    const { peakMb } = await rig.write("https", { verb: "watch", events });
-    peaks.push(peakMb);
+  const runs = new Map<number, number[]>(counts.map((events) => [events, []]));
+  for (let round = 0; round < rounds; round++) {
+    for (const [events, peaks] of runs) {
+      peaks.push((await rig.write("https", { verb: "watch", events })).peakMb);
+    }
+  }
+  const peaks = counts.map((events) => median(runs.get(events)!));
+  for (const [index, events] of counts.entries()) {
+    const peakMb = peaks[index]!;
     const above = peakMb - (empty ?? 0);
     rows.push({
       what: `peak RSS while ${events.toLocaleString("en-US")} events stream`,
