@@ -278,7 +278,7 @@ Deno.test("FILTER_CAPACITY=500 and 10,000 events lose none and repeat none after
   });
 });
 
-Deno.test("A disk on which a generation is too old once it is made stops neither files nor pipes", async () => {
+Deno.test("A generation that is too old once it is made takes keys all the same, also those of a pipe", async () => {
   await withTempFolder(async (folder) => {
     let ms = 1_800_000_000_000;
     const io = { ...realIo, nowMs: () => ms += 2000 };
