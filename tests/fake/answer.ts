@@ -239,6 +239,9 @@ export class Answer {
     const trickle = isTrickled ? this.#action.trickle : undefined;
     const step = trickle === undefined ? bytes.length : trickle.bytes ?? 1;
     for (let at = 0; at < bytes.length && this.ended === "open"; at += step) {
+      // Deno 2.8.3 panics where a TLS socket writes and the TCP socket under it is closed: it calls
+      // back within the write (denoland/deno#35820, which later versions have mended).
+      if (this.#raw.destroyed) return this.#end("client");
       const part = bytes.subarray(at, at + step);
       await this.#untilEnd((resolve) => this.#socket.write(part, () => resolve()));
       await this.pause(trickle?.delayMs ?? 0);

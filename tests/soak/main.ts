@@ -17,11 +17,6 @@ import { soak } from "./soak.ts";
 
 const MINUTES = 3;
 
-// Deno 2.8.3 panics after some minutes ("RefCell already mutably borrowed") where it writes the stack
-// of an error that an operation of its own throws: its writer (format_stack_trace() in
-// core/error.rs) borrows what that operation holds. It is not asked where there is one of ours.
-Object.assign(Error, { prepareStackTrace: (error: Error) => `${error.name}: ${error.message}` });
-
 /** A number of the command line, or what stands in for it. */
 function numberOf(name: string, given: string | undefined, otherwise: number): number {
   if (given === undefined) return otherwise;

@@ -67,3 +67,24 @@ Deno.test("under TLS too: reset, an end without close_notify, a stalled handshak
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+// Deno 2.8.3 ends the whole process where a TLS socket writes to a TCP socket that was closed.
+Deno.test("under TLS, a connection can be reset right before a write", async () => {
+  const folder = await Deno.makeTempDir();
+  const pki = await Pki.create(folder);
+  const server = await startFakeApiServer({ tls: { ...await pki.server(), ca: pki.ca } });
+  try {
+    server.store.create(sampleEvent("a", "e1"));
+    const reset = (text: string) => {
+      server.dropConnections("reset");
+      return text;
+    };
+    server.faults.push({ match: { verb: "list" }, action: { body: reset } });
+    const connect = () => Deno.connectTls({ port: server.port, caCerts: [pki.ca] });
+    const { bytes, end } = await rawGet(server, EVENTS, 5000, connect);
+    assertEquals([bytes.length, end, server.log.at(-1)!.ended], [0, "reset", "client"]);
+  } finally {
+    await server.close();
+    await Deno.remove(folder, { recursive: true });
+  }
+});
