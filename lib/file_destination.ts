@@ -117,7 +117,7 @@ export class FileDestination {
       const kept = bytes.subarray(0, written).lastIndexOf(NEWLINE) + 1;
       if (kept > 0) this.#grow(kept);
       if (written > kept) {
-        const { size } = this.#file.stat();
+        const size = this.#file.size();
         this.#torn = { start: size - (written - kept), end: size };
       }
       return { kept, error: this.#cut() ?? error };
@@ -131,7 +131,7 @@ export class FileDestination {
 
   /** After this, all that was appended before the call survives a power loss. */
   async sync(): Promise<void> {
-    const { size } = this.#file.stat();
+    const size = this.#file.size();
     try {
       await this.#file.sync();
       this.#synced = size;
@@ -194,7 +194,7 @@ export class FileDestination {
 
   /** Notices what others did: from here on size and offset are those of the true end again. */
   #lookAtEnd(): void {
-    const { size } = this.#file.stat();
+    const size = this.#file.size();
     const end = Math.min(size, this.#torn?.start ?? size);
     const bytes = end - this.#size;
     if (bytes === 0) return;
@@ -222,7 +222,7 @@ export class FileDestination {
     if (this.#torn === null) return null;
     const { start, end } = this.#torn;
     try {
-      const { size } = this.#file.stat();
+      const size = this.#file.size();
       if (size > end) throw new Error("somebody else wrote behind it");
       if (size > start) this.#file.truncate(start); // Else somebody cut more (copytruncate).
       this.#torn = null;
@@ -252,7 +252,7 @@ export function tailHash(file: IoFile, offset: number): string {
 
 /** The size of the file, after a newline was added where the last byte is none. */
 function endOfLines(file: IoFile): number {
-  const { size } = file.stat();
+  const size = file.size();
   if (endsLine(file, size)) return size;
   file.append(Uint8Array.of(NEWLINE));
   file.syncNow();

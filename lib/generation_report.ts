@@ -78,7 +78,7 @@ export function readGeneration(
       allowedFalsePositives: header.errorRate,
       damagedSectors: damaged,
       damagedHead: head.damagedSlots + head.damagedPads,
-      cutShort: file.stat().size < SECTORS_OFFSET + header.shape.sectors * SECTOR_BYTES,
+      cutShort: file.size() < SECTORS_OFFSET + header.shape.sectors * SECTOR_BYTES,
     };
   });
 }

@@ -144,7 +144,7 @@ export class LineFile {
 
   /** The line at this offset with its newline; null where nothing is there any more. */
   #lineAt(offset: number): Uint8Array | "unfinished" | null {
-    const { size } = this.#file.stat();
+    const size = this.#file.size();
     if (size <= offset) return null;
     const bytes = new Uint8Array(Math.min(size - offset, LINE_KEPT_BYTES_MAX));
     const end = bytes.subarray(0, this.#readAt(bytes, offset)).indexOf(NEWLINE);

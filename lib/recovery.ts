@@ -98,7 +98,7 @@ async function mendTail(
 ): Promise<void> {
   const { file, path, mark } = found;
   applyRedo(io, options.folder, file, mark);
-  const { size } = file.stat();
+  const size = file.size();
   if (last.clean && size === mark.offset) return;
   // Written where it is once more, so that a sync surely reaches all of what is read from here on:
   // a sync that failed before may have left pages that the disk does not hold.

@@ -24,7 +24,7 @@ export function writeAnew(
   write: (bytes: Uint8Array, offset: number) => number,
 ): void {
   try {
-    const { size } = file.stat();
+    const size = file.size();
     if (size <= from) return;
     const bytes = new Uint8Array(size - from);
     const read = file.readAt(bytes, from);

@@ -288,6 +288,10 @@ class LifeFile implements IoFile {
     });
   }
 
+  size(): number {
+    return this.#io.call(false, () => this.#inode.size);
+  }
+
   stat(): FileStat {
     return this.#io.call(false, () => statOf(this.#inode));
   }

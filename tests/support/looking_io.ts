@@ -28,6 +28,7 @@ export function lookingIo(hooks: LookingHooks = {}): Io {
           hooks.onRead?.(path, into.subarray(0, read), offset);
           return read;
         },
+        size: () => file.size(),
         stat: () => file.stat(),
         close: () => file.close(),
         writeAt: refuse("writeAt"),

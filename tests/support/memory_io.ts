@@ -130,6 +130,7 @@ export class MemoryDisk {
         refuse();
         entry.bytes = resized(entry.bytes, size);
       },
+      size: () => entry.bytes.length,
       stat: () => ({ ...statOf(entry), nlink: [...this.#files.values()].includes(entry) ? 1 : 0 }),
       syncNow: () => {},
       sync: () => Promise.resolve(),
