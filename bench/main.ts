@@ -12,7 +12,7 @@
  * - Times run from the first request to the last byte in the file; CPU time and memory are those of
  *   /proc, so this needs Linux.
  *
- * Parts: throughput, syncs, memory, start, latency, quiet, restart, limits, sizing, binary, micro.
+ * Parts: throughput, syncs, memory, start, latency, idle, trickle, restart, limits, sizing, binary, micro.
  * RESULTS.md keeps what other parts said before.
  */
 
@@ -22,7 +22,7 @@ import { latency } from "./latency.ts";
 import { limits } from "./limits.ts";
 import { binary, memory } from "./memory.ts";
 import { micro } from "./micro.ts";
-import { quiet, restart, start } from "./quiet.ts";
+import { idle, restart, start, trickle } from "./quiet.ts";
 import { type Row, table } from "./report.ts";
 import { Rig } from "./rig.ts";
 import { sizing } from "./sizing.ts";
@@ -44,7 +44,8 @@ const PARTS: Readonly<Record<string, Part>> = {
     memory(rig, isQuick ? 1 : 5, isQuick ? [100_000, 300_000] : [100_000, 300_000, 3_000_000]),
   start: (rig, isQuick) => start(rig, isQuick ? 3 : 11),
   latency: (rig, isQuick) => latency(rig, isQuick ? 1 : 5, isQuick ? 100 : 500),
-  quiet: (rig, isQuick) => quiet(rig, isQuick ? 10 : 60),
+  idle: (rig, isQuick) => idle(rig, isQuick ? 1 : 5, isQuick ? 10 : 60),
+  trickle: (rig, isQuick) => trickle(rig, isQuick ? 1 : 5, isQuick ? 10 : 60),
   restart: (rig, isQuick) => restart(rig, 100_000, isQuick ? 1 : 5),
   limits: (rig, isQuick) => limits(rig, isQuick ? 50_000 : 500_000),
   sizing: () => sizing(),
