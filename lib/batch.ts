@@ -17,6 +17,7 @@
  */
 
 import type { BatchPool } from "./batch_pool.ts";
+import { invariant } from "./errors.ts";
 import type { EventScan } from "./event_scan.ts";
 import type { Timer } from "./io.ts";
 import { BATCH_BYTES, BATCH_DELAY_MS, BATCH_EVENTS_MAX } from "./limits.ts";
@@ -100,7 +101,7 @@ export class BatchWriter {
    * Batches are made in here and copied into their buffers whole: V8 copies into shared memory byte
    * by byte where source and target do not stand alike, as lines do, at ten times the cost.
    */
-  readonly #draft = new ArrayBuffer(BATCH_BYTES);
+  readonly #draft: Uint8Array<ArrayBuffer>;
   #open: OpenBatch | null = null;
   /** The buffer that stood for the last long line, until it is taken for something else. */
   #long: number | null = null;
@@ -112,7 +113,15 @@ export class BatchWriter {
   #isClosed = false;
   #changed: { promise: Promise<void>; resolve: () => void } | null = null;
 
-  constructor(outlet: BatchOutlet, pool: BatchPool, identity: IdentityMode) {
+  /** @param draft BATCH_BYTES that nobody else uses, such as those of an EventModule */
+  constructor(
+    outlet: BatchOutlet,
+    pool: BatchPool,
+    identity: IdentityMode,
+    draft: Uint8Array<ArrayBuffer> = new Uint8Array(BATCH_BYTES),
+  ) {
+    invariant(draft.length === BATCH_BYTES, "the draft has the size of a batch");
+    this.#draft = draft;
     this.#outlet = outlet;
     this.#pool = pool;
     this.#lanes = LANES_OF[identity];
@@ -134,7 +143,7 @@ export class BatchWriter {
     if (isLong) this.#long = buffer;
     else if (buffer === this.#long) this.#long = null;
     const long = isLong ? new ArrayBuffer(4 * Math.ceil((BATCH_LINES_AT + lineBytes) / 4)) : null;
-    this.#open = openBatch({ buffer, long }, long ?? this.#draft);
+    this.#open = openBatch({ buffer, long }, long === null ? this.#draft : new Uint8Array(long));
     return true;
   }
 
@@ -252,13 +261,14 @@ export class BatchWriter {
   }
 }
 
-function openBatch(place: BatchPlace, memory: ArrayBuffer): OpenBatch {
+function openBatch(place: BatchPlace, bytes: Uint8Array<ArrayBuffer>): OpenBatch {
+  const { buffer, byteOffset } = bytes;
   return {
     place,
-    head: new Uint32Array(memory, 0, 2),
-    keys: new Uint32Array(memory, KEYS_AT, KEY_LANES * BATCH_EVENTS_MAX),
-    ends: new Uint32Array(memory, ENDS_AT, BATCH_EVENTS_MAX),
-    bytes: new Uint8Array(memory),
+    head: new Uint32Array(buffer, byteOffset, 2),
+    keys: new Uint32Array(buffer, byteOffset + KEYS_AT, KEY_LANES * BATCH_EVENTS_MAX),
+    ends: new Uint32Array(buffer, byteOffset + ENDS_AT, BATCH_EVENTS_MAX),
+    bytes,
     count: 0,
     end: BATCH_LINES_AT,
   };

@@ -71,11 +71,11 @@ export class BatchPool {
   }
 
   /** Copies the first `bytes` of a batch into a buffer that was taken. */
-  fill(buffer: number, batch: ArrayBuffer, bytes: number): void {
+  fill(buffer: number, batch: Uint8Array<ArrayBuffer>, bytes: number): void {
     // In whole words, see #draft of lib/batch.ts; the last one may hold a few bytes that count not.
     const words = Math.ceil(bytes / 8);
     const into = new BigUint64Array(this.memory, this.startOf(buffer), words);
-    into.set(new BigUint64Array(batch, 0, words));
+    into.set(new BigUint64Array(batch.buffer, batch.byteOffset, words));
   }
 
   /** The next buffer that is freed is to be told of. Look again then: one may just have been. */

@@ -7,6 +7,7 @@
  */
 
 import { EventGrammar, type Range } from "./event_grammar.ts";
+import { EventModule } from "./event_module.ts";
 import { identityOf, IdentitySum, nameCountIdentity } from "./identity.ts";
 import {
   BACKSLASH,
@@ -22,7 +23,6 @@ import {
   writeOnOneLine,
 } from "./json_bytes.ts";
 import type { JsonObject, JsonTree } from "./json_tree.ts";
-import { EVENT_BYTES_FORGOTTEN, EVENT_BYTES_USUAL } from "./limits.ts";
 import { aroundEvent } from "./line_shape.ts";
 import { type IdentityMode, type LineForm, PLAIN_LINE } from "./protocol.ts";
 import { decimalIn, type ResourceVersion, versionOf } from "./resource_version.ts";
@@ -44,7 +44,8 @@ const encoder = new TextEncoder();
 
 /**
  * Scans the event that begins at `start`, to know where it ends; -1 where it cannot. What looks for
- * the ends of events asks it first: so most of them are looked at only once.
+ * the ends of events asks it first: so most of them are looked at only once. The bytes never change
+ * as long as they are this view.
  */
 export type ScanFirst = (bytes: Uint8Array, start: number) => number;
 
@@ -65,7 +66,7 @@ export class EventScan {
   /** Bytes that writeLine() writes. */
   lineLength = 0;
 
-  readonly #grammar = new EventGrammar();
+  readonly #grammar: EventGrammar;
   readonly #sum = new IdentitySum();
   readonly #dropsManagedFields: boolean;
   /** What a line begins with, by what of TYPE_META is missing in its event. */
@@ -79,11 +80,16 @@ export class EventScan {
   /** What is left out of the body; start = end where it is nothing. */
   readonly #cut: Range = { start: 0, end: 0 };
   #breaksLines = false;
-  /** What scanFirst() looks at, bytes. */
-  #usual = EVENT_BYTES_USUAL;
 
-  /** @param form of the lines that writeLine() writes */
-  constructor(form: LineForm = PLAIN_LINE) {
+  /**
+   * @param form of the lines that writeLine() writes
+   * @param module for the fast way; null = everything goes the slow way
+   */
+  constructor(
+    form: LineForm = PLAIN_LINE,
+    module: EventModule | null = EventModule.shared(),
+  ) {
+    this.#grammar = new EventGrammar(module);
     const { front, back } = aroundEvent(form);
     const frontOf = (typeMeta: string) => encoder.encode(front + typeMeta);
     this.#dropsManagedFields = form.managedFields === "drop";
@@ -103,41 +109,29 @@ export class EventScan {
    * the reason in words; then nothing else here means anything
    */
   scan(bytes: Uint8Array, start: number, end: number, mode: IdentityMode): string | null {
-    this.#met(end - start);
-    if (this.#scanFast(bytes, start, end, mode) === end) return null;
+    const fastEnd = this.#grammar.accept(bytes, start, end);
+    if (fastEnd === end && this.#takeFast(bytes, start, end, mode)) return null;
     return this.scanSlowly(bytes, start, end, mode);
   }
 
   /**
-   * Reads the Event object that begins at `start`, where it ends nobody knows.
+   * Reads the Event object that begins at `start`, where it ends nobody knows. The bytes must never
+   * change as long as they are this view.
    *
-   * @returns its end; -1 where scan() has to be asked, since the object is not whole, is longer
-   * than those before it or none for the fast way; then nothing else here means anything
+   * @returns its end; -1 where scan() has to be asked, since the object is not whole, or none for
+   * the fast way; then nothing else here means anything
    */
   scanFirst(bytes: Uint8Array, start: number, mode: IdentityMode): number {
-    const end = this.#scanFast(bytes, start, Math.min(bytes.length, start + this.#usual), mode);
-    if (end >= 0) this.#met(end - start);
-    return end;
+    const end = this.#grammar.acceptFirst(bytes, start);
+    return end >= 0 && this.#takeFast(bytes, start, end, mode) ? end : -1;
   }
 
-  /**
-   * An event of so many bytes was met. Bytes behind an event are copied in vain, and one that is
-   * longer than what was copied is scanned twice: so the next ones are expected to be hardly longer
-   * than the longest of late.
-   */
-  #met(bytes: number): void {
-    const next = Math.max(bytes + (bytes >> 3), this.#usual - EVENT_BYTES_FORGOTTEN);
-    this.#usual = Math.min(next, EVENT_BYTES_USUAL);
-  }
-
-  /** Reads the event that begins at `start`. Returns its end, -1 where the fast way cannot. */
-  #scanFast(bytes: Uint8Array, start: number, limit: number, mode: IdentityMode): number {
+  /** Takes what the grammar accepted; false where the slow way has to look. */
+  #takeFast(bytes: Uint8Array, start: number, end: number, mode: IdentityMode): boolean {
     const grammar = this.#grammar;
-    const end = grammar.accept(bytes, start, limit);
-    if (end < 0) return -1;
     const { resourceVersion } = grammar;
     const number = decimalIn(bytes, resourceVersion.start, resourceVersion.end);
-    if (!isPlain(grammar, bytes, mode, number >= 0)) return -1;
+    if (!isPlain(grammar, bytes, mode, number >= 0)) return false;
     this.path = "fast";
     this.version = number >= 0 ? number : asciiText(bytes, resourceVersion);
     if (mode === "content") {
@@ -150,7 +144,7 @@ export class EventScan {
     }
     this.#keepLine(bytes, start, end, grammar.hasTypeMeta ? "none" : "both", false);
     if (this.#dropsManagedFields) this.#leaveOut(grammar.managedFields);
-    return end;
+    return true;
   }
 
   /** scan() without the fast way, for any spelling of JSON, with whitespace around the object. */
@@ -193,13 +187,18 @@ export class EventScan {
     let to = offset + this.#front.length;
     if (this.#breaksLines) to += writeOnOneLine(this.#bytes, start, end, into, to);
     else {
-      into.set(this.#bytes.subarray(start, cut.start), to);
+      this.#copy(start, cut.start, into, to);
       to += cut.start - start;
-      if (cut.end < end) into.set(this.#bytes.subarray(cut.end, end), to);
+      if (cut.end < end) this.#copy(cut.end, end, into, to);
       to += end - cut.end;
     }
     for (let i = 0; i < this.#back.length; i++) into[to++] = this.#back[i]!;
     return to;
+  }
+
+  #copy(start: number, end: number, into: Uint8Array, to: number): void {
+    if (this.#grammar.copy(this.#bytes, start, end, into, to)) return;
+    into.set(this.#bytes.subarray(start, end), to);
   }
 
   #keepLine(

@@ -76,16 +76,6 @@ export const NESTING_MAX = 1000;
 export const FAST_EVENT_BYTES_MAX = 256 * 1024;
 
 /**
- * Where the end of an event is looked for by scanning it, bytes, at most. Longer ones are rare: to
- * look for the end of each among more bytes would not pay. They are scanned once their end is
- * known.
- */
-export const EVENT_BYTES_USUAL = 4 * 1024;
-
-/** What those bytes shrink by at each event that is shorter than the longest of late. */
-export const EVENT_BYTES_FORGOTTEN = 8;
-
-/**
  * Longest top-level key or value of a LIST other than its items, bytes: the whole of it is held. A
  * longer one ends the LIST, which is tried again.
  */

@@ -18,6 +18,7 @@ import { EventScan } from "./event_scan.ts";
 import type { Timer } from "./io.ts";
 import { FormatError } from "./json_bytes.ts";
 import { ListItems } from "./list_items.ts";
+import { PLAIN_LINE } from "./protocol.ts";
 import { compareRv } from "./resource_version.ts";
 import { seconds, selectorQuery, Stopped, type WatchContext } from "./watch_context.ts";
 import { readWatchLine, WatchLines } from "./watch_lines.ts";
@@ -46,7 +47,7 @@ export class StallCheck {
   readonly #context: WatchContext;
   readonly #hasShown: () => boolean;
   readonly #hooks: StallHooks;
-  readonly #scan = new EventScan();
+  readonly #scan: EventScan;
   #timer: Timer | undefined;
   /** Since when the watch waits for bytes; null = it is held back, or at work. */
   #waitsSinceMs: number | null = null;
@@ -68,6 +69,7 @@ export class StallCheck {
    */
   constructor(context: WatchContext, hasShown: () => boolean, hooks: StallHooks) {
     this.#context = context;
+    this.#scan = new EventScan(PLAIN_LINE, context.module);
     this.#hasShown = hasShown;
     this.#hooks = hooks;
   }

@@ -7,6 +7,7 @@ import type { ApiClient } from "./api_client.ts";
 import { type ApiFailure, isAboutCredentials } from "./api_failure.ts";
 import { Backoff, BACKOFF_TIMES, type BackoffTimes, type Clock, sleep } from "./backoff.ts";
 import type { BatchWriter } from "./batch.ts";
+import type { EventModule } from "./event_module.ts";
 import { EventScan } from "./event_scan.ts";
 import {
   CREDENTIALS_HURRY_MS,
@@ -26,7 +27,7 @@ import {
 } from "./limits.ts";
 import type { Gap } from "./gap.ts";
 import type { WatchPosition } from "./position.ts";
-import type { FromWatch, IdentityMode, LineForm } from "./protocol.ts";
+import { type FromWatch, type IdentityMode, type LineForm, PLAIN_LINE } from "./protocol.ts";
 import type { Verb, WatchPulse } from "./pulse.ts";
 
 /** Levels of the log. */
@@ -74,6 +75,8 @@ export const WATCH_TIMES: Readonly<WatchTimes> = {
 export interface WatchContext {
   readonly client: ApiClient;
   readonly writer: BatchWriter;
+  /** That of the writer's draft. */
+  readonly module: EventModule | null;
   readonly position: WatchPosition;
   readonly pulse: WatchPulse;
   readonly clock: Clock;
@@ -120,8 +123,8 @@ export class Intake {
 
   constructor(context: WatchContext) {
     this.#context = context;
-    this.scan = new EventScan(context.line);
-    this.other = context.bothIdentities ? new EventScan() : null;
+    this.scan = new EventScan(context.line, context.module);
+    this.other = context.bothIdentities ? new EventScan(PLAIN_LINE, context.module) : null;
   }
 
   /** The mode of `other`. */

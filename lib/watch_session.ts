@@ -8,6 +8,7 @@ import { type Clock, realClock } from "./backoff.ts";
 import { BatchWriter } from "./batch.ts";
 import { BatchPool } from "./batch_pool.ts";
 import { messageOf } from "./errors.ts";
+import { EventModule } from "./event_module.ts";
 import { WatchPosition } from "./position.ts";
 import { eventsPath, type FromWatch, type ToWatch, type WatchSpec } from "./protocol.ts";
 import { Pulse } from "./pulse.ts";
@@ -30,6 +31,7 @@ export class WatchSession {
   readonly #done: Promise<unknown>;
   readonly #client: ApiClient;
   readonly #writer: BatchWriter;
+  readonly #module: EventModule | null;
   readonly #positions: WatchPosition[];
   readonly #clock: Clock;
   readonly #pulse: Pulse;
@@ -51,7 +53,8 @@ export class WatchSession {
       post: (message: FromWatch) => this.#post(message),
       positions: () => this.#positions.map((position) => position.snapshot()),
     };
-    this.#writer = new BatchWriter(outlet, new BatchPool(pool), identity);
+    this.#module = EventModule.make();
+    this.#writer = new BatchWriter(outlet, new BatchPool(pool), identity, this.#module?.draft);
     this.#clock = options.clock ?? realClock;
     this.#pulse = new Pulse(this.#clock, (report) => this.#post({ type: "pulse", report }));
     this.#positions = watches.map(({ position }) => new WatchPosition(position));
@@ -120,6 +123,7 @@ export class WatchSession {
     return {
       client: this.#client,
       writer: this.#writer,
+      module: this.#module,
       position,
       pulse: this.#pulse.watch(position),
       clock: this.#clock,

@@ -7,10 +7,10 @@
 
 const COMPILER = "npm:assemblyscript@0.28.20/asc";
 
-/** Pages of 64 KiB: tables, an event of 256 KiB, and what may be looked at behind it. */
-const PAGES = 5;
+/** Pages of 64 KiB: tables, a window and a draft of 256 KiB each. */
+const PAGES = 9;
 
-const FLAGS = ["-O3", "--noAssert", "--runtime", "stub", "--enable", "simd"]
+const FLAGS = ["-O3", "--noAssert", "--runtime", "stub", "--enable", "simd,bulk-memory"]
   .concat(["--initialMemory", `${PAGES}`, "--maximumMemory", `${PAGES}`]);
 
 const root = new URL("../", import.meta.url);

@@ -2,15 +2,15 @@
  * The fast way through the bytes of an Event, in AssemblyScript (a small TypeScript that becomes
  * WebAssembly): a strict grammar that is a part of JSON, and the identity of what it accepts.
  *
- * `deno task wasm` compiles it to lib/event_wasm.ts. lib/event_grammar.ts lays out the memory,
- * fills in the tables, and says what the grammar is for.
+ * `deno task wasm` compiles it to lib/event_wasm.ts. lib/event_module.ts lays out the memory and
+ * fills in the tables, lib/event_grammar.ts says what the grammar is for.
  *
  * Functions named ...End take an address and return the one behind what they read there, or 0 for
- * "not this grammar", which does not mean that it is no JSON. A NUL stands behind the line. It is
+ * "not this grammar", which does not mean that it is no JSON. A NUL stands behind the window. It is
  * part of nothing that they accept, so they need no bound: whoever comes to it stops.
  */
 
-// The memory. lib/event_grammar.ts reads where things are, and fills in the tables, once.
+// The memory. lib/event_module.ts reads where things are, and fills in the tables, once.
 
 /** What was found: nine numbers, see accept(). */
 export const FOUND: usize = 0;
@@ -21,8 +21,10 @@ export const KEY: usize = 48;
 export const ROWS: usize = 512;
 /** The keys of known objects, KEY_BYTES each; those of one object stand together. */
 export const KNOWN_KEYS: usize = 3072;
-/** Where the line begins. Up to KEY_BYTES before a value are overwritten, so also before the line. */
-export const LINE: usize = 4096;
+/** Where the window begins: bytes in which events are read, and 64 behind the longest. */
+export const WINDOW: usize = 4096;
+/** Where a batch may be made, behind it. */
+export const DRAFT: usize = 4096 + 256 * 1024 + 64;
 
 /** A key as it stands before its value, `"reason":`, with zeros behind it and its length last. */
 export const KEY_BYTES: usize = 32;
@@ -78,23 +80,24 @@ const HEX_0026: u32 = 0x36323030;
 const HEX_2028: u32 = 0x38323032;
 const HEX_2029: u32 = 0x39323032;
 
+/** Where the event that is read begins. */
+let line: usize = 0;
 let sum1: u32 = 0;
 let sum2: u32 = 0;
 let sum3: u32 = 0;
 let sum4: u32 = 0;
 
 /**
- * Reads the Event that begins the `length` bytes at LINE. Returns the bytes of it, or 0 where it is
- * none of this grammar. Where it is, FOUND holds from LINE on: begin and end of resourceVersion,
- * name, count and managedFields (0 and 0 where there is none), and a bit for each field; and KEY
- * its identity.
+ * Reads the Event that begins at an address of the window. Returns the bytes of it, or 0 where it
+ * is none of this grammar. Where it is, FOUND holds from there on: begin and end of
+ * resourceVersion, name, count and managedFields (0 and 0 where there is none), and a bit for each
+ * field; and KEY its identity. The window is as before then.
  */
-export function accept(length: u32): u32 {
-  const end = LINE + length;
-  store<u64>(end, 0);
+export function accept(start: usize): u32 {
+  line = start;
   for (let i: usize = 0; i < 4; i++) store<u64>(FOUND + 8 * i, 0);
   sum1 = sum2 = sum3 = sum4 = 0;
-  let at = LINE;
+  let at = line;
   if (load<u8>(at) != OPEN_OBJECT) return 0;
   let seen: u32 = 0;
   let next: u32 = 0;
@@ -105,11 +108,11 @@ export function accept(length: u32): u32 {
     seen |= 1 << index;
     next = index + 1;
     const row = rowOf(index);
-    const start = at + keyLength(row);
-    at = fieldEnd(row, start);
+    const value = at + keyLength(row);
+    at = fieldEnd(row, value);
     if (at == 0) return 0;
-    if (index == COUNT) found(2, start, at);
-    addPart(row, start, at);
+    if (index == COUNT) found(2, value, at);
+    addPart(row, value, at);
   } while (load<u8>(at) == COMMA);
   if (load<u8>(at) != CLOSE_OBJECT) return 0;
   // With one of the two alone, the slow way puts the other in front.
@@ -119,12 +122,17 @@ export function accept(length: u32): u32 {
   if (!hasVersion) return 0;
   store<u32>(FOUND, seen, SEEN);
   finish();
-  return <u32> (at + 1 - LINE);
+  return <u32> (at + 1 - line);
+}
+
+/** Copies bytes within the memory. */
+export function copy(to: usize, from: usize, length: usize): void {
+  memory.copy(to, from, length);
 }
 
 function found(index: usize, start: usize, end: usize): void {
-  store<u32>(FOUND + 8 * index, <u32> (start - LINE));
-  store<u32>(FOUND + 8 * index, <u32> (end - LINE), 4);
+  store<u32>(FOUND + 8 * index, <u32> (start - line));
+  store<u32>(FOUND + 8 * index, <u32> (end - line), 4);
 }
 
 function rowOf(index: u32): usize {
@@ -377,8 +385,8 @@ function beyondAsciiEnd(at: usize): usize {
 
 /**
  * Adds the hash of a part: its prefix, then the value in [start, end). Nothing where the row has no
- * prefix, or the value is `null`, `{}` or `""`. The prefix is put in front of the value, over bytes
- * that were read already.
+ * prefix, or the value is `null`, `{}` or `""`. The prefix is put in front of the value for that
+ * time, over up to KEY_BYTES that were read already.
  */
 function addPart(row: usize, start: usize, end: usize): void {
   const prefixLength = load<u32>(row, PREFIX_LENGTH);
@@ -387,9 +395,13 @@ function addPart(row: usize, start: usize, end: usize): void {
   // Nothing else in the grammar begins with n.
   if (first == LOWER_N) return;
   if (end - start == 2 && (first == QUOTE || first == OPEN_OBJECT)) return;
+  const before32 = v128.load(start - 32);
+  const before16 = v128.load(start - 16);
   v128.store(start - 32, v128.load(row, PREFIX_END - 32));
   v128.store(start - 16, v128.load(row, PREFIX_END - 16));
   addHash(start - prefixLength, end);
+  v128.store(start - 32, before32);
+  v128.store(start - 16, before16);
 }
 
 const C1: u32 = 0x239b961b;

@@ -7,9 +7,10 @@
 
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
+import { EventModule } from "../../lib/event_module.ts";
 import { EventScan } from "../../lib/event_scan.ts";
 import { identityHex } from "../../lib/identity.ts";
-import type { IdentityMode } from "../../lib/protocol.ts";
+import { type IdentityMode, PLAIN_LINE } from "../../lib/protocol.ts";
 import { readWatchLine, WatchLines } from "../../lib/watch_lines.ts";
 import { cutAt, feed, singleBytes } from "./byob.ts";
 import {
@@ -25,6 +26,9 @@ import {
 import { referenceIdentity } from "./reference_identity.ts";
 
 const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+const module = EventModule.make()!;
 
 const LINES = CORPUS
   .map((line) => line.startsWith('{"type"') ? line : `{"type":"MODIFIED","object":${line}}`)
@@ -73,7 +77,10 @@ const seen = new Map<string, number>();
 /** Reads a stream as the watch does, and holds each line to what is expected of it. */
 function check(stream: Uint8Array, chunks: Uint8Array[], mode: IdentityMode): void {
   const expected = linesOf(stream).map(expectedOf);
-  const scan = new EventScan();
+  const scan = new EventScan(PLAIN_LINE, module);
+  // As where both identities are wanted: what it reads comes in between.
+  const other = new EventScan(PLAIN_LINE, module);
+  const otherMode = mode === "content" ? "name-count" : "content";
   const lines = new WatchLines(
     undefined,
     (bytes, start) => scan.scanFirst(bytes, start, mode),
@@ -93,7 +100,19 @@ function check(stream: Uint8Array, chunks: Uint8Array[], mode: IdentityMode): vo
         if (event === undefined) continue;
         assertEquals(scan.resourceVersion, event.rv);
         assertEquals(identityHex(scan.key), referenceIdentity(event.event, mode));
-        checkLine(scan, event);
+        if (index % 3 === 0) {
+          readWatchLine(other, bytes, start, end, otherMode);
+          assertEquals(identityHex(other.key), referenceIdentity(event.event, otherMode));
+        }
+        const line = checkLine(scan, event);
+        // Nothing but the line may be touched, wherever in the draft it goes.
+        const { draft } = module;
+        const at = (7 * index) % (draft.length - line.length);
+        draft.fill(0x7e);
+        const lineEnd = scan.writeLine(draft, at);
+        assertEquals(draft.findIndex((byte) => byte !== 0x7e), at);
+        assertEquals(draft.findLastIndex((byte) => byte !== 0x7e), lineEnd - 1);
+        assertEquals(decoder.decode(draft.subarray(at, lineEnd)), line);
       }
     });
   }

@@ -1,0 +1,86 @@
+import { assert, assertEquals } from "@std/assert";
+import { EventModule } from "../../lib/event_module.ts";
+import { FAST_EVENT_BYTES_MAX } from "../../lib/limits.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+function event(message: string): string {
+  return `{"metadata":{"name":"a","resourceVersion":"12"},"message":"${message}"}`;
+}
+
+/** Events one behind the other, and where each begins and ends. */
+function stream(texts: string[]) {
+  let end = 0;
+  const places = texts.map((text) => ({ text, start: end, end: end += text.length }));
+  return { bytes: encoder.encode(texts.join("")), places };
+}
+
+function fresh(): EventModule {
+  const module = EventModule.make();
+  assert(module !== null);
+  return module;
+}
+
+/** The identity of an event, by a module that read nothing else. */
+function keyOf(text: string): Uint32Array {
+  const module = fresh();
+  assertEquals(module.accept(encoder.encode(text), 0, text.length), text.length);
+  return module.key.slice();
+}
+
+Deno.test("acceptHeld() reads events in any order, with others in between, as they stand", () => {
+  const module = fresh();
+  const { bytes, places } = stream(["one", "two", "three", ""].map(event));
+  const stranger = encoder.encode(event("stranger"));
+  for (const turn of [0, 1, 2, 3, 3, 1, 0, 2, 0]) {
+    const { text, start, end } = places[turn]!;
+    assertEquals(module.acceptHeld(bytes, start), text.length);
+    assertEquals(module.key, keyOf(text));
+    // Reading puts prefixes in front of values for a while: they must be gone.
+    assert(module.copy(bytes, start, end, module.draft, 100));
+    assertEquals(decoder.decode(module.draft.subarray(100, 100 + text.length)), text);
+    if (turn % 2 === 0) continue;
+    assertEquals(module.accept(stranger, 0, stranger.length), stranger.length);
+    assertEquals(module.copy(bytes, start, end, module.draft, 0), false, "they are not held now");
+  }
+});
+
+Deno.test("accept() reads the bytes as they are now, and acceptHeld() is never given others", () => {
+  const module = fresh();
+  const bytes = encoder.encode(event("before"));
+  assertEquals(module.accept(bytes, 0, bytes.length), bytes.length);
+  const before = module.key.slice();
+  bytes.set(encoder.encode("behind"), bytes.indexOf(0x66) - 2);
+  assertEquals(module.accept(bytes, 0, bytes.length), bytes.length);
+  assert(module.key.some((lane, index) => lane !== before[index]));
+});
+
+Deno.test("accept() finds no event that is cut off, whatever stood in the window before", () => {
+  const module = fresh();
+  const whole = encoder.encode(event("m"));
+  for (let end = 0; end < whole.length; end++) {
+    assertEquals(module.acceptHeld(whole.slice(), 0), whole.length);
+    assertEquals(module.accept(whole, 0, end), 0, `${end}`);
+    assertEquals(module.acceptHeld(whole.slice(0, end + 1), 0) > 0, end + 1 === whole.length);
+  }
+});
+
+Deno.test("acceptHeld() reads on behind what the window holds, and the longest event", () => {
+  const module = fresh();
+  const longest = event("x".repeat(FAST_EVENT_BYTES_MAX - event("").length));
+  const half = event("y".repeat(FAST_EVENT_BYTES_MAX / 2 + 1));
+  const { bytes, places } = stream([half, half, longest, event("z"), `${longest.slice(0, -2)}x"}`]);
+  const ends = places.map(({ start }) => start + module.acceptHeld(bytes, start));
+  const last = places.at(-1)!;
+  assertEquals(ends, [...places.slice(0, -1).map(({ end }) => end), last.start]);
+});
+
+Deno.test("copy() copies into the draft alone", () => {
+  const module = fresh();
+  const bytes = encoder.encode(event("m"));
+  assertEquals(module.acceptHeld(bytes, 0), bytes.length);
+  assertEquals(module.copy(bytes, 0, bytes.length, new Uint8Array(bytes.length), 0), false);
+  assertEquals(module.copy(bytes, 0, bytes.length + 1, module.draft, 0), false);
+  assertEquals(module.copy(bytes.subarray(0), 0, bytes.length, module.draft, 0), false);
+});
