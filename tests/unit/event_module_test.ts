@@ -76,6 +76,34 @@ Deno.test("acceptHeld() reads on behind what the window holds, and the longest e
   assertEquals(ends, [...places.slice(0, -1).map(({ end }) => end), last.start]);
 });
 
+Deno.test("accept() takes fieldsV1 that it knows as any other, and nothing else for it", () => {
+  const fields = (value: string) =>
+    `{"metadata":{"resourceVersion":"1","managedFields":[{"manager":"m","fieldsV1":${value}}]}}`;
+  const values = Array.from({ length: 40 }, (_, i) => `{"f:a${i % 20}":{},"f:b":{"f:c${i}":{}}}`)
+    .concat(`{"f:${"long".repeat(300)}":{}}`, '{"f:a":{}}', '{"f:abcdefghi":1}');
+  const module = fresh();
+  // Among 16 that are remembered, each is met when it is new, known and forgotten.
+  for (const value of [...values, ...values.slice(0, 12), ...values.slice(0, 12)]) {
+    const bytes = encoder.encode(fields(value));
+    assertEquals(module.accept(bytes, 0, bytes.length), bytes.length, value);
+    assertEquals(module.key, keyOf(fields(value)));
+    for (let at = bytes.indexOf(0x66) - 2; at < bytes.length; at += 5) {
+      assertEquals(module.accept(bytes, 0, at), 0, `${value} cut at ${at}`);
+      const damaged = bytes.slice();
+      damaged[at] = damaged[at] === 0x7d ? 0x5d : 0x22;
+      const expected = fresh().accept(damaged, 0, damaged.length);
+      assertEquals(module.accept(damaged, 0, damaged.length), expected, `${value} at ${at}`);
+    }
+  }
+  // The same value at another depth may be nested too deep.
+  const deep = (depth: number) => `${"[".repeat(depth)}${values[0]}${"]".repeat(depth)}`;
+  const event = (value: string) => `{"metadata":{"resourceVersion":"1","labels":${value}}}`;
+  for (const [depth, isTaken] of [[2, true], [27, true], [28, false]] as const) {
+    const bytes = encoder.encode(event(deep(depth)));
+    assertEquals(module.accept(bytes, 0, bytes.length) > 0, isTaken, `${depth}`);
+  }
+});
+
 Deno.test("copy() copies into the draft alone", () => {
   const module = fresh();
   const bytes = encoder.encode(event("m"));
