@@ -1,7 +1,9 @@
+import { crc32 } from "node:zlib";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { shapeFor } from "../../lib/bloom.ts";
 import { StateError } from "../../lib/errors.ts";
 import { Generation, type GenerationHeader } from "../../lib/generation.ts";
+import { crc32OfNumber } from "../../lib/generation_format.ts";
 import { IDENTITY_VERSION } from "../../lib/identity.ts";
 import { realIo } from "../../lib/real_io.ts";
 import { randomKeys, randomUint32, testSeed, withTempFolder } from "../support/temp.ts";
@@ -179,4 +181,15 @@ Deno.test("A generation that cannot be made leaves nothing behind", async () => 
     );
     assertEquals(realIo.list(folder), []);
   });
+});
+
+Deno.test("crc32OfNumber() says what zlib says of the four bytes", () => {
+  const bits = Array.from({ length: 32 }, (_, bit) => (1 << bit) >>> 0);
+  const numbers = [0, 0xffffffff, 0x12345678, ...bits, ...bits.map((bit) => ~bit >>> 0)];
+  for (const number of numbers) {
+    const bytes = Uint8Array.of(number, number >>> 8, number >>> 16, number >>> 24);
+    for (const before of numbers) {
+      assertEquals(crc32OfNumber(number, before), crc32(bytes, before) >>> 0);
+    }
+  }
 });
