@@ -4,7 +4,7 @@ import { compiledBinary } from "../tests/support/binary.ts";
 import { emptyProgramMb } from "./bare.ts";
 import { timed } from "./process.ts";
 import { median, type Row } from "./report.ts";
-import type { Rig } from "./rig.ts";
+import type { Rig, Run } from "./rig.ts";
 
 /** Peaks while few, many and very many events stream. */
 export async function memory(
@@ -14,19 +14,21 @@ export async function memory(
 ): Promise<Row[]> {
   const empty = await emptyProgramMb(rig);
   const rows: Row[] = [];
-  const runs = new Map<number, number[]>(counts.map((events) => [events, []]));
+  const runs = new Map<number, Run[]>(counts.map((events) => [events, []]));
   for (let round = 0; round < rounds; round++) {
-    for (const [events, peaks] of runs) {
-      peaks.push((await rig.write("https", { verb: "watch", events })).peakMb);
-    }
+    for (const [events, of] of runs) of.push(await rig.write("https", { verb: "watch", events }));
   }
-  const peaks = counts.map((events) => median(runs.get(events)!));
+  const medianOf = (events: number, of: "peakMb" | "anonMb") =>
+    median(runs.get(events)!.map((run) => run[of]));
+  const peaks = counts.map((events) => medianOf(events, "peakMb"));
   for (const [index, events] of counts.entries()) {
     const peakMb = peaks[index]!;
     const above = peakMb - (empty ?? 0);
     rows.push({
       what: `peak RSS while ${events.toLocaleString("en-US")} events stream`,
-      figure: `${peakMb.toFixed(1)} MB`,
+      figure: `${peakMb.toFixed(1)} MB (${
+        medianOf(events, "anonMb").toFixed(1)
+      } MB anonymous at the end)`,
       ...(empty !== null && {
         reference: `empty compiled program ${empty.toFixed(1)} MB`,
         target: "<= 50 MB above it",
