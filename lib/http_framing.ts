@@ -11,6 +11,9 @@ const CR = 0x0d;
 const LF = 0x0a;
 const SEMICOLON = 0x3b;
 
+/** Of a chunk's size: as many as 64 KiB less one take. */
+const EVENT_DIGITS = 4;
+
 /** The head of an answer. */
 export interface AnswerHead {
   status: number;
@@ -146,7 +149,9 @@ class ChunkFraming implements Framing {
         to += end - at;
         this.#left -= end - at;
         at = end;
-        if (this.#left === 0) this.#state = "data end";
+        if (this.#left > 0) break;
+        this.#state = "data end";
+        at = this.#betweenChunks(bytes, at, count);
       } else if (this.#state === "nothing") {
         this.isReusable = false;
         break;
@@ -157,6 +162,27 @@ class ChunkFraming implements Framing {
 
   end(): void {
     if (!this.isDone) throw cutOff();
+  }
+
+  /**
+   * What stands between two chunks of a WATCH, if all of it is there: the end of one, the size of
+   * the next in as many digits as an event takes. Anything else is left to #frame().
+   *
+   * @returns where the next one's data begins; `at` where nothing was taken
+   */
+  #betweenChunks(bytes: Uint8Array, at: number, count: number): number {
+    if (bytes[at] !== CR || bytes[at + 1] !== LF) return at;
+    let size = 0;
+    let next = at + 2;
+    for (; next < at + 2 + EVENT_DIGITS; next++) {
+      const digit = hexDigit(bytes[next]!);
+      if (digit < 0) break;
+      size = 16 * size + digit;
+    }
+    if (size === 0 || next + 2 > count || bytes[next] !== CR || bytes[next + 1] !== LF) return at;
+    this.#left = size;
+    this.#state = "data";
+    return next + 2;
   }
 
   /** One byte that is no part of the body. */

@@ -13,12 +13,15 @@ function framing(headers: Record<string, string>, status = 200): Framing {
 
 const chunked = () => framing({ "transfer-encoding": "chunked" });
 
+/** What may stand in a buffer behind what was read into it. */
+const STALE = bytesOf("\r\n2\r\nab\r\n");
+
 /** The body that a framing finds in the pieces. */
 function bodyOf(framing: Framing, pieces: Uint8Array[]): string {
   let text = "";
   for (const piece of pieces) {
-    const bytes = piece.slice();
-    text += new TextDecoder().decode(bytes.subarray(0, framing.take(bytes, bytes.length)));
+    const bytes = new Uint8Array([...piece, ...STALE]);
+    text += new TextDecoder().decode(bytes.subarray(0, framing.take(bytes, piece.length)));
   }
   return text;
 }
@@ -118,6 +121,8 @@ Deno.test("a chunk that is none is a failure", () => {
       "000000001\r\n",
       "1;a\n",
       `1;${"e".repeat(300)}`,
+      ...["x\r\n", "-1\r\n", "1 \r\n", "1\n", "\n1\r\n", "fffg\r\n", "00000000f\r\n"]
+        .map((second) => `1\r\na\r\n${second}`),
       `0\r\n${"t: t\r\n".repeat(HEAD_BYTES_MAX / 5)}`,
     ]
   ) {
