@@ -21,7 +21,6 @@ import { compareRv } from "./resource_version.ts";
 import type { Ring } from "./ring.ts";
 import { inStateFolder } from "./state_folder.ts";
 import { surely } from "./trouble.ts";
-import { writeAnew } from "./unsynced.ts";
 
 const NEWLINE = 0x0a;
 
@@ -102,7 +101,7 @@ async function mendTail(
   if (last.clean && size === mark.offset) return;
   // Written where it is once more, so that a sync surely reaches all of what is read from here on:
   // a sync that failed before may have left pages that the disk does not hold.
-  rewriteInPlace(file, path, mark.offset);
+  rewriteInPlace(io, options.folder, found);
   const tail = examineTail(file, mark.offset, size);
   if (last.clean) {
     // All of ours was durable, so this is somebody else's: it stays as it is.
@@ -196,21 +195,30 @@ function examineTail(file: IoFile, from: number, size: number): Tail {
 }
 
 /** Writes the tail where it is once more and syncs it. */
-function rewriteInPlace(file: IoFile, path: string, from: number): void {
+function rewriteInPlace(io: Io, folder: string, { file, path, mark }: Found): void {
   const buffer = new Uint8Array(FILE_READ_BYTES);
-  for (let offset = from;;) {
-    const read = file.readAt(buffer, offset);
+  let end = mark.offset;
+  for (;;) {
+    const read = file.readAt(buffer, end);
     if (read === 0) break;
-    file.writeAt(buffer.subarray(0, read), offset);
-    offset += read;
+    file.writeAt(buffer.subarray(0, read), end);
+    end += read;
   }
   try {
     file.syncNow();
   } catch (error) {
-    writeAnew(file, path, from, (bytes, offset) => {
-      file.writeAt(bytes, offset);
-      return bytes.length;
-    });
+    // It must be cut off and written anew (lib/unsynced.ts), whole or not at all: the ring may know
+    // these lines, and who reads them again would not write them. So the next start does it.
+    try {
+      writeRedo(io, folder, file, mark, { end, badLines: [] });
+    } catch (failure) {
+      log.warning(
+        `Cannot keep the end of ${path} in ${folder}: ${
+          messageOf(failure)
+        }. What the disk did not ` +
+          "take of it may be lost.",
+      );
+    }
     throw error;
   }
 }

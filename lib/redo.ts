@@ -2,9 +2,10 @@
  * The `redo` file: a repair of the destination that must happen whole or not at all.
  *
  * Taking broken lines out of the middle of the tail moves the good lines behind them. A crash
- * half-way would leave some of them twice or torn. So the new tail is first written to this file
- * and synced; from then on every start copies it over until that is done. Copying it twice is
- * harmless: it always writes the same bytes to the same place.
+ * half-way would leave some of them twice or torn. A tail whose sync failed must be cut off and
+ * written anew (lib/unsynced.ts); a crash in between would lose lines that the ring knows. So the
+ * new tail is first written to this file and synced; from then on every start copies it over until
+ * that is done. Copying it twice is harmless: it always writes the same bytes to the same place.
  */
 
 import { crc32 } from "node:zlib";
@@ -22,8 +23,8 @@ const FORMAT = "1";
 const HEAD_BYTES = 32;
 
 /**
- * Makes the redo file: the tail behind the mark without the ranges in `badLines`. What is taken out
- * goes to a file of its own first.
+ * Makes the redo file: the tail behind the mark without the ranges in `badLines`. What is taken
+ * out, if anything, goes to a file of its own first.
  */
 export function writeRedo(
   io: Io,
@@ -43,8 +44,9 @@ export function writeRedo(
     from = end - mark.offset;
   }
   kept.push(old.subarray(from));
-  const name = `removed-${Math.floor(io.nowMs() / 1000)}.lines`;
-  writeWhole(io, folder, name, removed);
+  if (removed.length > 0) {
+    writeWhole(io, folder, `removed-${Math.floor(io.nowMs() / 1000)}.lines`, removed);
+  }
   const head = new Uint8Array(HEAD_BYTES);
   const view = new DataView(head.buffer);
   head.set(new TextEncoder().encode(MAGIC + FORMAT));

@@ -13,15 +13,16 @@ import { log } from "./log.ts";
 /**
  * After a failed sync: cuts off the end of a file and writes it again, so that the sync of the next
  * start can make it durable. Where that fails, it is said, and what is missing then is an end like
- * that of a power loss.
+ * that of a power loss; so it is for lines alone that the ring does not know. For others there is
+ * the redo file.
  *
- * @param write one write to the file at an offset, which is its end; returns the bytes written
+ * @param append appends to the file; returns the bytes written
  */
 export function writeAnew(
   file: IoFile,
   path: string,
   from: number,
-  write: (bytes: Uint8Array, offset: number) => number,
+  append: (bytes: Uint8Array) => number,
 ): void {
   try {
     const size = file.size();
@@ -29,7 +30,7 @@ export function writeAnew(
     const bytes = new Uint8Array(size - from);
     const read = file.readAt(bytes, from);
     file.truncate(from);
-    for (let done = 0; done < read;) done += write(bytes.subarray(done, read), from + done);
+    for (let done = 0; done < read;) done += append(bytes.subarray(done, read));
   } catch (error) {
     log.warning(`Cannot write the unsynced end of ${path} again: ${messageOf(error)}.`);
   }

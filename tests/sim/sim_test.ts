@@ -59,3 +59,17 @@ Deno.test("half a line that the disk let nobody cut is cut before another file i
     }
   }
 });
+
+Deno.test("a recovery whose sync fails loses no line that the ring knows, wherever it is killed", async () => {
+  // The life before it was killed when the ring was in its files and the checkpoint was not.
+  const scenario = makeScenario(3000109);
+  for (let call = 300; call < 330; call++) {
+    for (const power of [false, true]) {
+      const plan: Plan = {
+        failure: { call: 729, code: "EIO", forGood: false },
+        crash: { call, moment: "after", power, goesOn: true },
+      };
+      assertEquals((await simulate(scenario, plan)).wrong, [], JSON.stringify(plan));
+    }
+  }
+});
