@@ -9,7 +9,8 @@
  *   as said, identity, ring, syncs and checkpoints on, its files on the disk of this tree.
  * - In each round all that is compared takes its turn, so that a busy machine slows all of it;
  *   figures are medians of the rounds. Ratios can be compared between machines, figures cannot.
- * - Memory for the page cache is at hand when a run begins (bench/page_cache.ts).
+ * - Memory for the page cache is at hand when a run of throughput, syncs or memory begins
+ *   (bench/page_cache.ts).
  * - Times run from the first request to the last byte in the file; CPU time and memory are those of
  *   /proc, so this needs Linux.
  *

@@ -4,9 +4,11 @@
  * deno bench gives the time of one pass over STREAM_BYTES; MB/s is STREAM_BYTES divided by it.
  */
 
+import { EventModule } from "../lib/event_module.ts";
 import { EventScan } from "../lib/event_scan.ts";
 import { ListItems } from "../lib/list_items.ts";
 import { Murmur3 } from "../lib/murmur3.ts";
+import { PLAIN_LINE } from "../lib/protocol.ts";
 import { readWatchLine, WatchLines } from "../lib/watch_lines.ts";
 
 const encoder = new TextEncoder();
@@ -89,8 +91,9 @@ function fill(
   return at + piece.length;
 }
 
-const batch = new Uint8Array(256 * 1024);
-const scan = new EventScan();
+const module = EventModule.make()!;
+const batch = module.draft;
+const scan = new EventScan(PLAIN_LINE, module);
 
 function writeLine(offset: number): number {
   return scan.writeLine(batch, offset + scan.lineLength > batch.length ? 0 : offset);

@@ -11,7 +11,10 @@ import { WINDOW_BYTES } from "./limits.ts";
 
 /** One read at a time: room(), the read, fill(), then work on `bytes` until more are needed. */
 export class ByteWindow {
-  /** The bytes kept and read so far. */
+  /**
+   * The bytes kept and read so far: another view after each room() and fill(), since EventModule
+   * knows by the view what it has copied.
+   */
   bytes: Uint8Array<ArrayBuffer>;
   readonly #bytesMax: number;
 

@@ -41,13 +41,13 @@ const FIELDS = [
  */
 const METADATA_KEYS = ["name", "namespace", "uid", "resourceVersion", "managedFields"];
 
-/** Bytes that may be looked at behind an event: all zeros or not, the first eight are. */
+/** Zeros behind what was copied. The first stops every reader; bytes behind it decide nothing. */
 const NUL_BYTES = 8;
 
 let code: WebAssembly.Module | null | undefined;
 let shared: EventModule | null | undefined;
 
-/** See the head of this file. Nothing is allocated for an event. */
+/** See the head of this file. */
 export class EventModule {
   /** What was found, nine numbers: see wasm/event.ts. */
   readonly found: Uint32Array;
@@ -58,7 +58,10 @@ export class EventModule {
   readonly #accept: (address: number) => number;
   readonly #copy: (to: number, from: number, length: number) => void;
   readonly #window: Uint8Array;
-  /** Whose bytes from #from to #to stand in the window and count there; null = nobody's. */
+  /**
+   * Whose bytes from #from to #to stand in the window and count there; null = nobody's. It keeps
+   * that view's buffer from the collector, at most one window, until other bytes are read.
+   */
   #held: Uint8Array | null = null;
   #from = 0;
   #to = 0;
@@ -66,11 +69,15 @@ export class EventModule {
   private constructor({ exports }: WebAssembly.Instance) {
     const { buffer } = exports.memory as unknown as { buffer: ArrayBuffer };
     fillTables(buffer, exports);
-    const draft = addressOf(exports, "DRAFT");
-    invariant(draft + BATCH_BYTES <= buffer.byteLength, "the module's memory has room for a draft");
+    const [window = 0, draft = 0, fieldsMemory = 0] = ["WINDOW", "DRAFT", "FIELDS_MEMORY"]
+      .map((name) => addressOf(exports, name));
+    // wasm/event.ts lays out the memory, lib/limits.ts says how long things may be.
+    invariant(
+      window + FAST_EVENT_BYTES_MAX + NUL_BYTES <= draft && draft + BATCH_BYTES <= fieldsMemory,
+      "the module's memory has room for the longest event and a draft",
+    );
     this.#accept = exports.accept as (address: number) => number;
     this.#copy = exports.copy as (to: number, from: number, length: number) => void;
-    const window = addressOf(exports, "WINDOW");
     this.#window = new Uint8Array(buffer, window, FAST_EVENT_BYTES_MAX + NUL_BYTES);
     this.draft = new Uint8Array(buffer, draft, BATCH_BYTES);
     this.found = new Uint32Array(buffer, addressOf(exports, "FOUND"), 9);
@@ -102,13 +109,13 @@ export class EventModule {
 
   /**
    * The same, where the end of the event is not known. The bytes are held for the next call, so
-   * they must never change as long as they are this view.
+   * they must never change as long as they are this view. Allocates nothing where they are held.
    */
   acceptHeld(bytes: Uint8Array, start: number): number {
     if (!this.#holds(bytes, start, start + 1)) this.#hold(bytes, start);
     const length = this.#accept(this.#addressOf(start));
     if (length > 0 || this.#to === bytes.length || this.#from === start) return length;
-    // It may have been cut off by the end of what is held.
+    // It may have been cut off by the end of what is held. One that is refused costs a copy too.
     this.#hold(bytes, start);
     return this.#accept(this.#addressOf(start));
   }
@@ -119,6 +126,7 @@ export class EventModule {
    */
   copy(bytes: Uint8Array, start: number, end: number, into: Uint8Array, at: number): boolean {
     if (into !== this.draft || !this.#holds(bytes, start, end)) return false;
+    invariant(at + end - start <= into.length, "the line fits into the draft");
     this.#copy(into.byteOffset + at, this.#addressOf(start), end - start);
     return true;
   }

@@ -71,7 +71,7 @@ export const NESTING_MAX = 1000;
 
 /**
  * Longest event that the fast way (wasm/event.ts) reads, bytes; etcd stores at most 1.5 MB. A
- * longer one goes the slow way, which costs some 40 times as much.
+ * longer one goes the slow way, which costs some 40 times as much. The module has room for it.
  */
 export const FAST_EVENT_BYTES_MAX = 256 * 1024;
 

@@ -21,13 +21,12 @@ export const KEY: usize = 48;
 export const ROWS: usize = 512;
 /** The keys of known objects, KEY_BYTES each; those of one object stand together. */
 export const KNOWN_KEYS: usize = 3072;
-/** Where the window begins: bytes in which events are read, and 64 behind the longest. */
+/** Where the window begins: bytes in which events are read, and zeros behind the longest. */
 export const WINDOW: usize = 4096;
 /** Where a batch may be made, behind it. */
-export const DRAFT: usize = 4096 + 256 * 1024 + 64;
-
+export const DRAFT: usize = WINDOW + 256 * 1024 + 64;
 /** Values of fieldsV1 that were accepted: SLOTS of SLOT_BYTES, each with its length in front. */
-const FIELDS_MEMORY: usize = 4096 + 256 * 1024 + 64 + 256 * 1024;
+export const FIELDS_MEMORY: usize = DRAFT + 256 * 1024;
 const SLOTS: u32 = 16;
 const SLOT_BYTES: usize = 1024;
 const SLOT_HEAD: usize = 16;
@@ -103,7 +102,7 @@ let sum4: u32 = 0;
  * Reads the Event that begins at an address of the window. Returns the bytes of it, or 0 where it
  * is none of this grammar. Where it is, FOUND holds from there on: begin and end of
  * resourceVersion, name, count and managedFields (0 and 0 where there is none), and a bit for each
- * field; and KEY its identity. The window is as before then.
+ * field; and KEY its identity. In either case the window is as it was before.
  */
 export function accept(start: usize): u32 {
   line = start;

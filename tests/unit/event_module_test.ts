@@ -1,4 +1,5 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { InternalError } from "../../lib/errors.ts";
 import { EventModule } from "../../lib/event_module.ts";
 import { FAST_EVENT_BYTES_MAX } from "../../lib/limits.ts";
 
@@ -46,7 +47,19 @@ Deno.test("acceptHeld() reads events in any order, with others in between, as th
   }
 });
 
-Deno.test("accept() reads the bytes as they are now, and acceptHeld() is never given others", () => {
+Deno.test("an event that is refused leaves the window as it was", () => {
+  const module = fresh();
+  // Its reason was hashed before, and so its prefix stood in the window.
+  const refused = '{"metadata":{"name":"n","resourceVersion":"1"},"reason":"r","message":"<"}';
+  const { bytes, places } = stream([event("one"), refused, event("two")]);
+  const reads = () => places.map(({ start }) => module.acceptHeld(bytes, start));
+  assertEquals(reads(), [places[0]!.text.length, 0, places[2]!.text.length]);
+  assertEquals(reads(), [places[0]!.text.length, 0, places[2]!.text.length]);
+  assert(module.copy(bytes, 0, bytes.length, module.draft, 0));
+  assertEquals(module.draft.subarray(0, bytes.length), bytes);
+});
+
+Deno.test("accept() reads the bytes as they are now", () => {
   const module = fresh();
   const bytes = encoder.encode(event("before"));
   assertEquals(module.accept(bytes, 0, bytes.length), bytes.length);
@@ -111,4 +124,7 @@ Deno.test("copy() copies into the draft alone", () => {
   assertEquals(module.copy(bytes, 0, bytes.length, new Uint8Array(bytes.length), 0), false);
   assertEquals(module.copy(bytes, 0, bytes.length + 1, module.draft, 0), false);
   assertEquals(module.copy(bytes.subarray(0), 0, bytes.length, module.draft, 0), false);
+  const last = module.draft.length - bytes.length;
+  assert(module.copy(bytes, 0, bytes.length, module.draft, last));
+  assertThrows(() => module.copy(bytes, 0, bytes.length, module.draft, last + 1), InternalError);
 });
