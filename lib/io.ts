@@ -72,7 +72,7 @@ export interface Io {
   nowMs(): number;
   /** A clock that only goes forward, ms. */
   monotonicMs(): number;
-  /** Resolves after `ms`, or at once when the signal is aborted. */
+  /** Resolves after `ms`, or at once when the signal is aborted; 0 = others have a turn first. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
   /** Calls `action` after `ms`, once; never where what it returns was called before. */
   after(ms: number, action: () => void): () => void;

@@ -267,8 +267,7 @@ export const LOCK_TRY_MS = 20;
 export const FILE_READ_BYTES = 64 * 1024;
 /**
  * Sectors of a generation that are written at once, which takes some 0.3 ms. Events wait for it,
- * and the pool lasts for 3 ms of the fastest stream. Between two pieces at least a millisecond goes
- * by, so smaller ones would make a checkpoint long.
+ * and the pool lasts for 3 ms of the fastest stream.
  */
 export const SECTORS_WRITTEN = 512;
 /** Keys that are remembered at once, which takes some 0.5 ms, for the same reason. */
