@@ -175,17 +175,17 @@ export const BREAKAGES: readonly Breakage[] = [
   {
     name: "recovery does not make the tail durable",
     file: "recovery.ts",
-    from: "  rewriteInPlace(file, path, mark.offset);\n  const tail",
+    from: "  rewriteInPlace(io, options.folder, found);\n  const tail",
     to: "  const tail",
   },
   {
     name: "recovery remembers the tail before it is made whole",
     file: "recovery.ts",
-    from: "  rewriteInPlace(file, path, mark.offset);\n  const tail",
+    from: "  rewriteInPlace(io, options.folder, found);\n  const tail",
     to: `  addKeys(file, mark.offset, ring, options, report);
   ring.writeDirty();
   await ring.sync();
-  rewriteInPlace(file, path, mark.offset);
+  rewriteInPlace(io, options.folder, found);
   const tail`,
   },
   {
