@@ -10,12 +10,22 @@
 /** More than the lines: what else is written, and pages that are given back meanwhile. */
 const SPARE = 1.25;
 
+/** Of the memory that is at hand no more than this: other pages are to stay, the binary's above all. */
+const SHARE = 0.25;
+
 const chunk = new Uint8Array(1024 * 1024);
 
 /** Fills page cache of a file in `folder` for `bytes` of lines, and frees it. */
 export function warmPageCache(folder: string, bytes: number): void {
   const path = `${folder}/warm`;
   using file = Deno.openSync(path, { write: true, createNew: true });
-  for (let written = 0; written < SPARE * bytes;) written += file.writeSync(chunk);
+  const most = Math.min(SPARE * bytes, SHARE * availableBytes());
+  for (let written = 0; written < most;) written += file.writeSync(chunk);
   Deno.removeSync(path);
+}
+
+/** Memory that can be had without swapping, as Linux estimates it. */
+function availableBytes(): number {
+  const text = Deno.readTextFileSync("/proc/meminfo");
+  return 1024 * Number(/^MemAvailable:\s+(\d+) kB$/m.exec(text)![1]);
 }
