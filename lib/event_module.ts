@@ -5,8 +5,8 @@
  *     the window    bytes in which events are read, a copy of those that were given, and a NUL
  *     the draft     where a batch is made, so that lines are copied into it within the memory
  *
- * A view and a call of set() for each event would cost as much as a third of reading it, so bytes
- * are copied as many at once as there are, and that copy is held for the next event.
+ * A view and a call of set() for each event would be garbage for each, so bytes are copied as many
+ * at once as there are, and that copy is held for the next event.
  */
 
 import { invariant } from "./errors.ts";

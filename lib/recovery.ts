@@ -212,12 +212,8 @@ function rewriteInPlace(io: Io, folder: string, { file, path, mark }: Found): vo
     try {
       writeRedo(io, folder, file, mark, { end, badLines: [] });
     } catch (failure) {
-      log.warning(
-        `Cannot keep the end of ${path} in ${folder}: ${
-          messageOf(failure)
-        }. What the disk did not ` +
-          "take of it may be lost.",
-      );
+      const what = `Cannot keep the end of ${path} in ${folder}: ${messageOf(failure)}`;
+      log.warning(`${what}. What the disk did not take of it may be lost.`);
     }
     throw error;
   }
