@@ -21,7 +21,7 @@ import { setAsideRedo } from "./redo.ts";
 import { Refresh } from "./refresh.ts";
 import { Ring } from "./ring.ts";
 import type { Settings } from "./settings.ts";
-import { inStateFolder, lockStateFolder } from "./state_folder.ts";
+import { inStateFolder, lockStateFolder, refuseStateFile } from "./state_folder.ts";
 import { Abandoned } from "./trouble.ts";
 
 /** The settings that matter here. */
@@ -121,6 +121,7 @@ export class Recorder {
   static async open(io: Io, options: RecorderOptions): Promise<Recorder> {
     const { settings, watches, atOnce = AT_ONCE } = options;
     const { persistencePath: folder, identity } = settings;
+    refuseStateFile(io, folder, settings.destination);
     const lock = options.lock ?? await lockStateFolder(io, folder, options.pid);
     const checkpoints = inStateFolder(folder, () => CheckpointFile.open(io, folder));
     if (checkpoints.damaged > 0) {

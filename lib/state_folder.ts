@@ -7,7 +7,29 @@
 import { codeOf, messageOf, StateError, UsageError } from "./errors.ts";
 import type { Io, IoFile } from "./io.ts";
 import { log } from "./log.ts";
-import { pathIn } from "./paths.ts";
+import { folderOf, nameOf, pathIn } from "./paths.ts";
+
+/** Names that it holds, and those that they have for a while. */
+const STATE_NAME = /^(lock|checkpoint|redo|removed-\d+\.lines)(\.|$)|\.bloom(\.|$)/;
+
+/**
+ * Refuses a destination that is one of the state's own files: lines would go among what they must
+ * not destroy, and after a rotation the checkpoint would be gone.
+ *
+ * @throws UsageError where it is; StateError where the folder cannot be looked at
+ */
+export function refuseStateFile(io: Io, folder: string, destination: string): void {
+  if (destination === "-" || !STATE_NAME.test(nameOf(destination))) return;
+  const [state, other] = inStateFolder(
+    folder,
+    () => [io.stat(folder), io.stat(folderOf(destination))],
+  );
+  if (!state || !other || state.dev !== other.dev || state.ino !== other.ino) return;
+  throw new UsageError(
+    `The destination ${JSON.stringify(destination)} bears a name of the state's own files in ` +
+      `${JSON.stringify(folder)}. Give it another name, or another folder: --destination.`,
+  );
+}
 
 /**
  * Takes the lock of a state folder. It is held until the file is closed or the process ends,

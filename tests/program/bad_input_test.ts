@@ -115,6 +115,19 @@ Deno.test("A destination in a missing folder, or a directory as one, is refused"
   });
 });
 
+Deno.test("A destination with a name of the state's own files is refused, and left alone", async () => {
+  await withKubeconfig(async (folder, kubeconfig) => {
+    const path = `${folder}/checkpoint`;
+    const args = ["--kubeconfig", kubeconfig, "--persistence-path", folder, "--destination", path];
+    await refused({ args }, {
+      code: 64,
+      message: `The destination "${path}" bears a name of the state's own files in "${folder}". ` +
+        "Give it another name, or another folder: --destination.",
+    });
+    assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name), ["kubeconfig"]);
+  });
+});
+
 Deno.test("A destination that another instance appends to is refused", async () => {
   await withKubeconfig(async (folder, kubeconfig) => {
     const output = `${folder}/events.jsonl`;

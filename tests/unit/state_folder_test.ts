@@ -1,7 +1,7 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { StateError, UsageError } from "../../lib/errors.ts";
 import { realIo } from "../../lib/real_io.ts";
-import { awaitStateFolder, lockStateFolder } from "../../lib/state_folder.ts";
+import { awaitStateFolder, lockStateFolder, refuseStateFile } from "../../lib/state_folder.ts";
 import { until, withTempFolder } from "../support/temp.ts";
 
 Deno.test("The lock of a state folder is held once, and names the process that holds it", async () => {
@@ -83,5 +83,28 @@ Deno.test("A state folder that cannot be written is refused with what to do", as
       `The persistence path "${folder}" cannot be used: Permission denied (os error 13). Give the ` +
         "user of this process read and write permission on it, or change --persistence-path.",
     );
+  });
+});
+
+Deno.test("A destination among the state's own files is refused, however its folder is written", async () => {
+  await withTempFolder((folder) => {
+    Deno.mkdirSync(`${folder}/state`);
+    Deno.symlinkSync(`${folder}/state`, `${folder}/link`);
+    const refuse = (path: string) => refuseStateFile(realIo, `${folder}/state`, path);
+    const names = ["lock", "checkpoint", "checkpoint.new", "checkpoint.1", "redo", "redo.damaged"]
+      .concat("1700000000.bloom", "1.bloom.new", "1.bloom.damaged", "removed-1700000000.lines");
+    for (const name of names) {
+      for (const  of of["state", "link", "state/../state"]) {
+        const path = `${folder}/${of}/${name}`;
+        assertThrows(() => refuse(path), UsageError, `The destination "${path}" bears a name`);
+      }
+      refuse(`${folder}/${name}`);
+      refuse(`${folder}/none/${name}`);
+    }
+    for (const name of ["events.jsonl", "checkpoints.jsonl", "locks", "my-redo", "bloom.jsonl"]) {
+      refuse(`${folder}/state/${name}`);
+    }
+    refuse("-");
+    return Promise.resolve();
   });
 });
