@@ -26,13 +26,18 @@ export class Abandoned extends Error {}
 export class Trouble {
   readonly #io: Io;
   readonly #what: string;
+  readonly #meanwhile: string;
   #waitMs = TROUBLE_FIRST_MS;
   #tries = 0;
 
-  /** @param what is being tried, with its path, to complete "Cannot ..." */
-  constructor(io: Io, what: string) {
+  /**
+   * @param what is being tried, with its path, to complete "Cannot ..."
+   * @param meanwhile what that means for the events
+   */
+  constructor(io: Io, what: string, meanwhile = "Events wait") {
     this.#io = io;
     this.#what = what;
+    this.#meanwhile = meanwhile;
   }
 
   /**
@@ -55,11 +60,9 @@ export class Trouble {
   async pause(error: unknown, abandon: AbortSignal, hurry?: AbortSignal): Promise<void> {
     if (abandon.aborted) throw new Abandoned();
     this.#tries++;
+    const why = messageOf(error).replace(/\.$/, "");
     log.error(
-      `Cannot ${this.#what}: ${
-        messageOf(error).replace(/\.$/, "")
-      }. Events wait; trying again in ` +
-        `${this.#waitMs} ms.`,
+      `Cannot ${this.#what}: ${why}. ${this.#meanwhile}; trying again in ${this.#waitMs} ms.`,
     );
     await this.#io.sleep(this.#waitMs, hurry ? AbortSignal.any([abandon, hurry]) : abandon);
     if (abandon.aborted) throw new Abandoned();
@@ -74,14 +77,14 @@ export class Trouble {
   }
 }
 
-/** Tries an action until it goes through; see {@linkcode Trouble.wait} for what it throws. */
+/** Tries a part of a commit until it goes through; see {@linkcode Trouble.wait} for its errors. */
 export async function untilItWorks<T>(
   io: Io,
   what: string,
   signal: AbortSignal,
   action: () => T,
 ): Promise<Awaited<T>> {
-  const trouble = new Trouble(io, what);
+  const trouble = new Trouble(io, what, "No line is committed meanwhile");
   for (;;) {
     try {
       const result = await action();

@@ -42,6 +42,7 @@ troubleTest(
     const ballast = fill(scene.state);
     scene.load();
     await backsOff(program, `${NEXT_GENERATION}No space left on device`);
+    await program.says(". No line is committed meanwhile; trying again");
     Deno.removeSync(ballast);
     await program.says(GOES_ON);
     await scene.goesOn(read);

@@ -179,7 +179,7 @@ export async function backsOff(program: Program, what: string): Promise<void> {
   let from = 0;
   for (const ms of [100, 200, 400]) {
     from = await program.says(what, from);
-    from = await program.says(`Events wait; trying again in ${ms} ms.`, from);
+    from = await program.says(`; trying again in ${ms} ms.`, from);
   }
 }
 
