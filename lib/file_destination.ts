@@ -279,6 +279,14 @@ function openError(path: string, error: unknown): Error {
       return new UsageError(
         `Cannot open the destination ${quoted}: it is a directory. Name a file in it.`,
       );
+    case "EACCES":
+    case "EPERM":
+      return new StateError(
+        `Cannot open the destination ${quoted}: ${
+          messageOf(error)
+        }. Give the user of this process ` +
+          "read and write permission on the file and in its folder, or change --destination.",
+      );
     default:
       return new IoError(`Cannot open the destination ${quoted}: ${messageOf(error)}`);
   }

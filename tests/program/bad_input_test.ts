@@ -99,6 +99,32 @@ Deno.test(needing(
     }),
 ));
 
+Deno.test(needing(
+  compiledBinary(),
+  BINARY_HOW,
+  "A destination without write permission is refused with what to do",
+  () =>
+    withKubeconfig(async (folder, kubeconfig) => {
+      const [state, path] = [`${folder}/state`, `${folder}/events.jsonl`];
+      await Deno.mkdir(state);
+      await Deno.writeTextFile(path, "");
+      await Deno.chmod(folder, 0o555);
+      for (const name of [state, kubeconfig]) await Deno.chmod(name, 0o777);
+      await Deno.chmod(path, 0o444);
+      const asWho = Deno.uid() === 0 ? { uid: 65534 } : {};
+      const args = ["--kubeconfig", kubeconfig, "--persistence-path", state];
+      for (const name of [path, `${folder}/new.jsonl`]) {
+        await refused({ args: [...args, "--destination", name], ...asWho }, {
+          code: 65,
+          message: `Cannot open the destination "${name}": Permission denied (os error 13): open ` +
+            `'${name}'. Give the user of this process read and write permission on the file and ` +
+            "in its folder, or change --destination.",
+        });
+      }
+      await Deno.chmod(folder, 0o755);
+    }),
+));
+
 Deno.test("A destination in a missing folder, or a directory as one, is refused", async () => {
   await withKubeconfig(async (folder, kubeconfig) => {
     const args = ["--kubeconfig", kubeconfig, "--persistence-path", folder, "--destination"];
