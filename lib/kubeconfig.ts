@@ -67,7 +67,9 @@ export function loadCluster(
   const required = choice.kubeconfig !== undefined;
   const config = readKubeconfigs(files, { required });
   if (!isEmptyKubeconfig(config)) return fromKubeconfig(config, choice.context, surroundings);
-  if (required) throw new UsageError(`Kubeconfig ${quoted(files[0]!)} is empty.`);
+  if (required) {
+    throw new UsageError(`Kubeconfig ${quoted(files[0]!)} names no cluster, user or context.`);
+  }
   if (choice.context === undefined) {
     const found = fromServiceAccount(surroundings);
     if (found !== null) return found;
@@ -116,12 +118,15 @@ function kubeconfigFiles(
   if (given !== undefined) return { files: [given], looked: "--kubeconfig" };
   const listed = (env("KUBECONFIG") ?? "").split(":").filter((file) => file !== "");
   if (listed.length > 0) {
-    return { files: listed, looked: `KUBECONFIG (${listed.map(quoted).join(", ")}: no content)` };
+    return {
+      files: listed,
+      looked: `KUBECONFIG (${listed.map(quoted).join(", ")}: not there, or empty)`,
+    };
   }
   const home = env("HOME") ?? "";
   if (home === "") return { files: [], looked: "KUBECONFIG (not set), ~/.kube/config (no HOME)" };
   const file = join(home, ".kube", "config");
-  return { files: [file], looked: `KUBECONFIG (not set), ${quoted(file)} (no content)` };
+  return { files: [file], looked: `KUBECONFIG (not set), ${quoted(file)} (not there, or empty)` };
 }
 
 function fromKubeconfig(

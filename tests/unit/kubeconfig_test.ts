@@ -202,7 +202,7 @@ Deno.test("loadCluster() says where it looked when there is no configuration at 
         {},
         { HOME: folder },
         'No cluster configuration was found. Looked at KUBECONFIG (not set), "DIR/.kube/config" ' +
-        `(no content) and ${noPod}. ${give}`,
+        `(not there, or empty) and ${noPod}. ${give}`,
       ],
       [
         {},
@@ -213,14 +213,14 @@ Deno.test("loadCluster() says where it looked when there is no configuration at 
       [
         {},
         { KUBECONFIG: `${folder}/a:${folder}/b`, ...pod },
-        'No cluster configuration was found. Looked at KUBECONFIG ("DIR/a", "DIR/b": no content) ' +
+        'No cluster configuration was found. Looked at KUBECONFIG ("DIR/a", "DIR/b": not there, or empty) ' +
         `and the service account of a pod (no token in "DIR/serviceaccount"). ${give}`,
       ],
       [
         { context: "c" },
         { HOME: folder },
         'There is no context "c", because no kubeconfig was found. Looked at KUBECONFIG (not set), ' +
-        `"DIR/.kube/config" (no content) and ${noPod}. ${give}`,
+        `"DIR/.kube/config" (not there, or empty) and ${noPod}. ${give}`,
       ],
     ];
     for (const [choice, variables, message] of cases) {
@@ -235,7 +235,7 @@ Deno.test("loadCluster() refuses a kubeconfig that it cannot read", () =>
     const cases: [kubeconfig: string, message: string][] = [
       [`${folder}/none`, 'Cannot read kubeconfig "DIR/none": there is no such file.'],
       [`${folder}`, 'Cannot read kubeconfig "DIR": it is a folder.'],
-      [write(folder, " \n", "empty"), 'Kubeconfig "DIR/empty" is empty.'],
+      [write(folder, " \n", "empty"), 'Kubeconfig "DIR/empty" names no cluster, user or context.'],
       [`${folder}/empty/x`, 'Cannot read kubeconfig "DIR/empty/x": there is no such file.'],
     ];
     for (const [kubeconfig, message] of cases) {
