@@ -31,6 +31,8 @@ export class Subject {
   #program: Program | null = null;
   #queue: Promise<unknown> = Promise.resolve();
   #isBusy = false;
+  /** {@linkcode Subject.mayEnd} as it was when the end was seen; null = it runs. */
+  #couldEnd: boolean | null = null;
   #looking: ReturnType<typeof setInterval> | undefined;
   #saidUpTo = 0;
 
@@ -63,6 +65,7 @@ export class Subject {
   /** Starts it. */
   start(): void {
     this.#program = Program.start({ args: this.#args, stdout: "null" });
+    this.#couldEnd = null;
     this.#onStart(this.#program.pid);
     this.#saidUpTo = 0;
     this.lives.push({ fromMs: performance.now(), toMs: Infinity });
@@ -84,7 +87,7 @@ export class Subject {
     program.trySignal("SIGTERM");
     const { code, signal } = await program.end(END_MS);
     // In the first ms of a process the signal itself ends it.
-    if (code !== 0 && signal !== "SIGTERM" && !this.mayEnd) {
+    if (code !== 0 && signal !== "SIGTERM" && !(this.#couldEnd ?? this.mayEnd)) {
       this.badStops.push(`status ${code}: ${lastWords(program)}`);
     }
     this.#ended("stopped");
@@ -117,10 +120,13 @@ export class Subject {
   #look(): void {
     this.#measure();
     const program = this.#program;
-    if (this.#isBusy || program === null || program.code === null) return;
+    if (program === null || program.code === null) return;
+    // What comes after the end says nothing of it, and may take longer than a fault.
+    this.#couldEnd ??= this.mayEnd;
+    if (this.#isBusy) return;
     const life = this.lives.at(-1)!;
     if (performance.now() - life.fromMs < RESTART_MS) return;
-    if (!this.mayEnd) this.ownEnds.push(`status ${program.code}: ${lastWords(program)}`);
+    if (!this.#couldEnd) this.ownEnds.push(`status ${program.code}: ${lastWords(program)}`);
     this.#ended(`ended by itself with status ${program.code}`);
     this.start();
   }
