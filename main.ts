@@ -1,7 +1,7 @@
 /** kube-event-pipe: appends every event of a Kubernetes cluster to a file, each once. */
 
 import { check } from "./lib/check.ts";
-import { parseCommandLine } from "./lib/cli.ts";
+import { parseCommandLine, variableWarnings } from "./lib/cli.ts";
 import { exitCodeOf, messageOf } from "./lib/errors.ts";
 import { importLines } from "./lib/import.ts";
 import { log, setupLog } from "./lib/log.ts";
@@ -30,6 +30,7 @@ async function main(): Promise<number> {
       return report(await importLines(realIo, command.options, Deno.pid));
     case "run":
       setupLog(command.settings.logLevel);
+      for (const text of variableWarnings(Object.keys(Deno.env.toObject()))) log.warning(text);
       await run(realIo, command.settings, new Signals());
       return 0;
     default:

@@ -205,6 +205,29 @@ function joinValues(args: string[]): string[] {
   return joined;
 }
 
+/** The variable that is the same as a flag. */
+function variableOf(flag: Variable): string {
+  return VARIABLE_PREFIX + flag.replaceAll("-", "_").toUpperCase();
+}
+
+/**
+ * What the user should be told about variables that nobody reads and that are like ours. Others
+ * with our prefix are left alone: Kubernetes sets some for each Service (KUBE_EVENT_PIPE_PORT).
+ *
+ * @param names of all variables
+ */
+export function variableWarnings(names: readonly string[]): string[] {
+  const variables = [...WITH_VARIABLE, "standby" as const].map(variableOf);
+  const endOf = (name: string) => name.slice(VARIABLE_PREFIX.length);
+  return names.flatMap((name) => {
+    if (!name.startsWith(VARIABLE_PREFIX) || variables.includes(name)) return [];
+    const guess = nearestOf(endOf(name), variables.map(endOf));
+    return guess === null
+      ? []
+      : [`Nobody reads the variable ${name}. Did you mean ${VARIABLE_PREFIX}${guess}?`];
+  });
+}
+
 /** The value of a flag, else that of its variable, else null. */
 function givenOf(
   flags: Record<string, unknown>,
@@ -213,7 +236,7 @@ function givenOf(
 ): Given | null {
   const value = flags[flag];
   if (typeof value === "string") return { name: `--${flag}`, value };
-  const name = VARIABLE_PREFIX + flag.replaceAll("-", "_").toUpperCase();
+  const name = variableOf(flag);
   const variable = env(name);
   return variable === undefined || variable === "" ? null : { name, value: variable };
 }

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { type Command, parseCommandLine } from "../../lib/cli.ts";
+import { type Command, parseCommandLine, variableWarnings } from "../../lib/cli.ts";
 import { UsageError } from "../../lib/errors.ts";
 import { DEFAULTS, type Settings, settingsWarnings } from "../../lib/settings.ts";
 import { USAGE, versionText } from "../../lib/usage.ts";
@@ -555,6 +555,21 @@ Deno.test("settingsWarnings() says what a rate of 0.001 or more costs, and is si
   assertEquals(settingsWarnings(settingsOf(["--filter-error-rate=0.01"])), [
     "FILTER_ERROR_RATE is 0.01: of a million new events up to 10,000 may be taken for known ones " +
     "and never be written. Unset it for the default of 1e-9, which costs about 6 bytes a key.",
+  ]);
+});
+
+Deno.test("variableWarnings() names variables that are nearly ours, and no others", () => {
+  const ours = GIVEN.map(([flag]) => `KUBE_EVENT_PIPE_${flag.replaceAll("-", "_").toUpperCase()}`);
+  assertEquals(variableWarnings(ours), []);
+  // For a Service of our name Kubernetes sets these in each pod of the namespace.
+  const services = ["SERVICE_HOST", "SERVICE_PORT", "PORT", "SERVICE_PORT_METRICS"]
+    .concat(["PORT_8080_TCP", "PORT_8080_TCP_PROTO", "PORT_8080_TCP_PORT", "PORT_8080_TCP_ADDR"]);
+  assertEquals(variableWarnings(services.map((name) => `KUBE_EVENT_PIPE_${name}`)), []);
+  assertEquals(variableWarnings(["DESTINATION", "KUBE_EVENT_PIPE_"]), []);
+  assertEquals(variableWarnings(["KUBE_EVENT_PIPE_DESTINATON", "KUBE_EVENT_PIPE_NAMESPACE"]), [
+    "Nobody reads the variable KUBE_EVENT_PIPE_DESTINATON. Did you mean " +
+    "KUBE_EVENT_PIPE_DESTINATION?",
+    "Nobody reads the variable KUBE_EVENT_PIPE_NAMESPACE. Did you mean KUBE_EVENT_PIPE_NAMESPACES?",
   ]);
 });
 
