@@ -9,8 +9,8 @@ import type { Io, IoFile } from "./io.ts";
 import { log } from "./log.ts";
 import { folderOf, nameOf, pathIn } from "./paths.ts";
 
-/** Names that it holds, and those that they have for a while. */
-const STATE_NAME = /^(lock|checkpoint|redo|removed-\d+\.lines)(\.|$)|\.bloom(\.|$)/;
+/** Names that it holds, also those that they have while they are made or once they are damaged. */
+const STATE_NAME = /^lock$|(^checkpoint|^redo|^removed-\d+\.lines|\.bloom)(\.new|\.damaged)?$/;
 
 /**
  * Refuses a destination that is one of the state's own files: lines would go among what they must

@@ -91,7 +91,7 @@ Deno.test("A destination among the state's own files is refused, however its fol
     Deno.mkdirSync(`${folder}/state`);
     Deno.symlinkSync(`${folder}/state`, `${folder}/link`);
     const refuse = (path: string) => refuseStateFile(realIo, `${folder}/state`, path);
-    const names = ["lock", "checkpoint", "checkpoint.new", "checkpoint.1", "redo", "redo.damaged"]
+    const names = ["lock", "checkpoint", "checkpoint.new", "redo", "redo.new", "redo.damaged"]
       .concat("1700000000.bloom", "1.bloom.new", "1.bloom.damaged", "removed-1700000000.lines");
     for (const name of names) {
       for (const  of of["state", "link", "state/../state"]) {
@@ -101,7 +101,7 @@ Deno.test("A destination among the state's own files is refused, however its fol
       refuse(`${folder}/${name}`);
       refuse(`${folder}/none/${name}`);
     }
-    for (const name of ["events.jsonl", "checkpoints.jsonl", "locks", "my-redo", "bloom.jsonl"]) {
+    for (const name of ["events.jsonl", "checkpoint.jsonl", "lock.1", "my-redo", "a.bloom.jsonl"]) {
       refuse(`${folder}/state/${name}`);
     }
     refuse("-");
