@@ -1,5 +1,6 @@
 /** Disks that fail: I/O errors, a file system that the kernel makes read-only, a quota. */
 
+import { assert, assertEquals } from "@std/assert";
 import { BadDisk, badDisks } from "../support/bad_disk.ts";
 import { command } from "../support/mount.ts";
 import type { Program } from "../support/program.ts";
@@ -51,8 +52,14 @@ for (const times of ["once", "again at the next start"]) {
         /Cannot sync the destination ".*": Input\/output error .*The next start reads back what/,
       );
       if (times !== "once") {
+        const before = Deno.readTextFileSync(path);
         const refused = scene.launch(path);
         await scene.endsWith74(refused, /Cannot recover the destination .*: Input\/output error/);
+        // A kill may come at any moment: nothing is cut before the redo file has it.
+        assertEquals(Deno.readTextFileSync(path), before);
+        const redo = Deno.readTextFileSync(`${scene.state}/redo`);
+        const tail = redo.slice(redo.indexOf('{"'));
+        assert(tail.startsWith('{"') && before.endsWith(tail));
       }
       disk.takeWrites();
       const again = await startAgain(scene, path);
